@@ -1,0 +1,67 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableExperimentalFeature("Lifetimes"),
+  .treatAllWarnings(as: .error),
+]
+
+let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+// The rooms of the house, lowest first. A room imports only rooms above it in this list.
+let package = Package(
+  name: "swift-page-cache",
+  products: [
+    .library(name: "PageCache", targets: ["PageCache"]),
+    .executable(name: "pagecache", targets: ["pagecache"]),
+  ],
+  traits: [
+    .trait(
+      name: "ThreadSanitizer",
+      description: """
+        Copies frame bytes by relaxed atomic words and tells ThreadSanitizer about grace periods. \
+        For builds with --sanitize=thread only.
+        """)
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+  ],
+  targets: [
+    .target(name: "CPrimitives"),
+    .target(name: "Primitives", dependencies: ["CPrimitives"], swiftSettings: settings),
+    .target(name: "ReadCopyUpdate", dependencies: ["Primitives"], swiftSettings: settings),
+    .target(name: "PageIndex", dependencies: ["Primitives", "ReadCopyUpdate"], swiftSettings: settings),
+    .target(name: "Folios", dependencies: ["Primitives", "ReadCopyUpdate", "PageIndex"], swiftSettings: settings),
+    .target(name: "BackingStores", dependencies: ["Primitives", "CPrimitives", system], swiftSettings: settings),
+    .target(
+      name: "PageCache",
+      dependencies: ["Primitives", "ReadCopyUpdate", "PageIndex", "Folios", "BackingStores", system],
+      swiftSettings: settings),
+    .target(
+      name: "PageCacheBenchmarking",
+      dependencies: ["PageCache", "Folios", "PageIndex", "ReadCopyUpdate", "Primitives", system],
+      swiftSettings: settings),
+    .executableTarget(
+      name: "pagecache", dependencies: ["PageCache", "PageCacheBenchmarking", arguments, system],
+      swiftSettings: settings),
+    .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: settings),
+    .testTarget(
+      name: "ReadCopyUpdateTests", dependencies: ["ReadCopyUpdate", "Primitives"], swiftSettings: settings),
+    .testTarget(
+      name: "PageIndexTests", dependencies: ["PageIndex", "ReadCopyUpdate", "Primitives"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "FoliosTests", dependencies: ["Folios", "PageIndex", "ReadCopyUpdate", "Primitives"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "BackingStoresTests", dependencies: ["BackingStores", system], swiftSettings: settings),
+    .testTarget(
+      name: "PageCacheTests",
+      dependencies: ["PageCache", "PageCacheBenchmarking", "Primitives", system], swiftSettings: settings),
+  ]
+)

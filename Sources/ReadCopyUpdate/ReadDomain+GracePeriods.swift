@@ -1,0 +1,95 @@
+import CPrimitives
+import Primitives
+
+/// A point in time: the grace period that begins after it.
+package struct GracePeriod: Sendable, Comparable {
+  package let number: UInt64
+
+  package init(number: UInt64) { self.number = number }
+
+  package static func < (left: GracePeriod, right: GracePeriod) -> Bool { left.number < right.number }
+}
+
+extension ReadDomain {
+  /// Grace periods completed so far.
+  package var completedGracePeriods: UInt64 { slot.completed.loadRelaxed() }
+
+  /// A ticket for a grace period that begins after this call: take it after unlinking, free once `isOver`.
+  ///
+  /// A read-modify-write, so that the clock's modification order decides: a grace period that advances the clock later has this thread's
+  /// unlinking before it.
+  package func ticket() -> GracePeriod { GracePeriod(number: slot.clock.fetchAddSequential(0) + 1) }
+
+  /// Whether the grace period is over: nobody reads any more what was unlinked before the ticket.
+  package func isOver(_ period: GracePeriod) -> Bool {
+    // Acquire pairs with the release in `advance`: the readers' last loads happened before what the caller does next.
+    slot.completed.loadAcquire() >= period.number
+  }
+
+  /// Tries to bring the grace period to its end without waiting for anybody.
+  /// - Cost: one load when it is over; else a lock attempt, a membarrier(2) and a look at each thread's record.
+  package func poll(_ period: GracePeriod) -> Bool {
+    if isOver(period) { return true }
+    guard gracePeriods.tryLock() else { return false }
+    defer { gracePeriods.unlock() }
+    if isOver(period) { return true }
+    return advance(patience: .none)
+  }
+
+  /// Waits until the grace period is over. Concurrent callers share one.
+  /// - Cost: microseconds at best; as long as the longest read section under way.
+  package func wait(for period: GracePeriod) {
+    assert(!record().isInside, "a grace period inside a read section never ends")
+    if isOver(period) { return }
+    gracePeriods.withLock {
+      if !isOver(period) { _ = advance(patience: .untilOver) }
+    }
+  }
+
+  /// Waits until every read section that has begun by now has ended.
+  package func synchronize() { wait(for: ticket()) }
+
+  enum Patience {
+    case none, untilOver
+  }
+
+  /// Runs one grace period. Expects the lock held.
+  private func advance(patience: Patience) -> Bool {
+    let target = slot.clock.fetchAddSequential(1) + 1
+    #if ThreadSanitizer
+    _ = unsafe SharedWord(at: pagecache_sanitizer_words).loadAcquire()
+    #endif
+    // A reader whose note this barrier does not make visible has not yet loaded anything: it will see the unlinking.
+    if !readersNeedNoFence || pagecache_membarrier() != 0 { sequentialFence() }
+    var over = true
+    slot.forEachRecord { record in
+      if over { over = waitForReader(record, until: target, patience: patience) }
+    }
+    #if ThreadSanitizer
+    _ = unsafe SharedWord(at: pagecache_sanitizer_words).loadAcquire()
+    #endif
+    if over { slot.completed.storeRelease(target) }
+    return over
+  }
+
+  private func waitForReader(_ record: ThreadRecord, until target: UInt64, patience: Patience) -> Bool {
+    var attempts = 0
+    while true {
+      // Acquire pairs with the release of `exit`.
+      let noted = record.section.loadAcquire()
+      if noted == 0 || noted >= target { return true }
+      if case .none = patience { return false }
+      attempts += 1
+      if attempts < Self.spinLimit {
+        spinHint()
+      } else {
+        // The reader copies a lot or lost its processor. sched_yield(2) would cost this thread its whole slice: measured 20
+        // times slower at the median with one reader on each core.
+        sleepNanoseconds(Self.sleepNanosecondsPerAttempt)
+      }
+    }
+  }
+
+  static var spinLimit: Int { 2000 }
+  static var sleepNanosecondsPerAttempt: Int { 50_000 }
+}
