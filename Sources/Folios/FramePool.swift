@@ -1,0 +1,161 @@
+import Primitives
+import ReadCopyUpdate
+
+/// The bounded pool: an arena of frames, the array that describes them, and who has which.
+///
+/// Frames and their descriptions together fill the limit and never exceed it; index nodes live in frames. A block that readers may have seen goes
+/// back through `retire`, and is handed on only after a grace period (P5, L15). Memory that waits needs no memory of its own: the list runs
+/// through the metadata.
+///
+/// | function | lock |
+/// |---|---|
+/// | `allocate`, `free`, counts | takes the pool's lock briefly; anywhere |
+/// | `retire` | takes the list's lock briefly; anywhere |
+/// | `reclaimRetired(waiting: false)` | never waits for readers; outside read sections |
+/// | `reclaimRetired(waiting: true)` | waits for a grace period; outside read sections, with no lock or mark held |
+@safe
+package final class FramePool: Sendable {
+  package let arena: Arena
+  package let table: FolioTable
+  package let frameShift: Int
+  package let domain: ReadDomain
+  private let metadata: Arena
+  private let state: Monitor
+  // Guarded by `state`.
+  nonisolated(unsafe) private var buddies: BuddyAllocator
+  private let retirement = Monitor()
+  // Guarded by `retirement`: a list in order of retirement.
+  nonisolated(unsafe) private var oldestRetired: UInt64?
+  nonisolated(unsafe) private var newestRetired: UInt64?
+  nonisolated(unsafe) private var retiredFrameCount = 0
+  nonisolated(unsafe) private var peakRetiredFrameCount = 0
+  // Set once, in init, before anybody else has the pool.
+  nonisolated(unsafe) private var slabs: [NodeSlab] = []
+
+  /// - Parameters:
+  ///   - limit: bytes for frames and their metadata together. At least one frame's worth.
+  ///   - frameShift: base-2 logarithm of a frame's bytes; 12, but smaller in the laboratory.
+  package init(
+    limit: Int, kind: ArenaKind = .privateAnonymous, frameShift: Int = 12, populate: Bool = false, lock: Bool = false,
+    domain: ReadDomain
+  ) throws(ArenaError) {
+    let frameCount = FramePool.frameCount(limit: limit, frameShift: frameShift)
+    precondition(frameCount > 0)
+    arena = try Arena(byteCount: frameCount << frameShift, kind: kind, populate: populate, lock: lock)
+    metadata = try Arena(
+      byteCount: frameCount * FolioMetadata.byteCount, kind: .privateAnonymous, populate: populate, lock: lock)
+    table = unsafe FolioTable(base: metadata.base, frameCount: frameCount)
+    self.frameShift = frameShift
+    self.domain = domain
+    state = Monitor()
+    unsafe buddies = BuddyAllocator(table: table)
+    unsafe slabs = [6, 9].map { NodeSlab(pool: self, fanOutShift: $0) }
+  }
+
+  /// Frames that fit into a limit, metadata included.
+  package static func frameCount(limit: Int, frameShift: Int) -> Int {
+    max(0, limit / (1 << frameShift + FolioMetadata.byteCount))
+  }
+
+  package var frameCount: Int { table.frameCount }
+  package var frameByteCount: Int { 1 << frameShift }
+
+  /// Where a frame's bytes are.
+  package func address(of frame: UInt64) -> UnsafeMutableRawPointer {
+    precondition(frame < UInt64(frameCount), "no such frame")
+    // Safe: inside the arena.
+    return unsafe arena.base + Int(frame) << frameShift
+  }
+
+  /// The frame in which an address of the arena lies.
+  func frame(of address: UnsafeMutableRawPointer) -> UInt64 {
+    unsafe UInt64((address - arena.base) >> frameShift)
+  }
+
+  /// Takes a block of 2^order frames. Its bytes are garbage; its count is frozen.
+  /// - Cost: one uncontended lock; no system call; frees nothing and waits for nothing.
+  package func allocate(order: Int) -> UInt64? {
+    let frame = state.withLock { unsafe buddies.allocate(order: order) }
+    if let frame {
+      let folio = table[frame]
+      folio.references.storeRelaxed(FolioMetadata.frozenBit)
+      folio.pins.storeRelaxed(0)
+      folio.owner.storeRelaxed(0)
+      folio.page.storeRelaxed(0)
+    }
+    return frame
+  }
+
+  /// Gives back a block that no reader can have seen, or that has had its grace period.
+  package func free(_ frame: UInt64) { state.withLock { unsafe buddies.free(frame) } }
+
+  /// Gives back a block that readers may still be reading. Its count is frozen and no index names it.
+  package func retire(_ frame: UInt64) {
+    let folio = table[frame]
+    assert(folio.references.loadRelaxed() & FolioMetadata.frozenBit != 0)
+    let order = folio.order
+    folio.setState(.leaving, order: order)
+    folio.period.storeRelaxed(domain.ticket().number)
+    retirement.withLock {
+      folio.next = nil
+      if let newest = unsafe newestRetired { table[newest].next = frame } else { unsafe oldestRetired = frame }
+      unsafe newestRetired = frame
+      unsafe retiredFrameCount += 1 << order
+      unsafe peakRetiredFrameCount = max(peakRetiredFrameCount, retiredFrameCount)
+    }
+  }
+
+  /// Frees retired blocks, and index nodes, whose grace period is over; tries to end the oldest one, or waits until all that have been retired by
+  /// now are over.
+  /// - Returns: frames freed.
+  @discardableResult
+  package func reclaimRetired(waiting: Bool) -> Int {
+    let target: UInt64? = retirement.withLock {
+      let frame = waiting ? unsafe newestRetired : unsafe oldestRetired
+      return frame.map { table[$0].period.loadRelaxed() }
+    }
+    if let target {
+      if waiting {
+        domain.wait(for: GracePeriod(number: target))
+      } else if !domain.poll(GracePeriod(number: target)) {
+        return 0
+      }
+    }
+    let before = freeFrames
+    var over: [UInt64] = []
+    retirement.withLock {
+      while let frame = unsafe oldestRetired, domain.isOver(GracePeriod(number: table[frame].period.loadRelaxed())) {
+        over.append(frame)
+        unsafe oldestRetired = table[frame].next
+        if unsafe oldestRetired == nil { unsafe newestRetired = nil }
+        unsafe retiredFrameCount -= 1 << table[frame].order
+      }
+    }
+    state.withLock {
+      for frame in over { unsafe buddies.free(frame) }
+    }
+    for slab in unsafe slabs { slab.reclaimRetired(waiting: waiting) }
+    return max(0, freeFrames - before)
+  }
+
+  /// The allocator of index nodes with this fan-out.
+  package func nodes(fanOutShift: Int) -> NodeSlab {
+    guard let slab = unsafe slabs.first(where: { $0.fanOutShift == fanOutShift }) else {
+      preconditionFailure("the pool has nodes of 2^6 and 2^9 slots")
+    }
+    return slab
+  }
+
+  // MARK: Counts
+
+  /// Frames that nobody has.
+  package var freeFrames: Int { state.withLock { unsafe buddies.freeFrames } }
+  /// Free blocks by order.
+  package var freeBlocks: [Int] { state.withLock { unsafe buddies.freeBlocks } }
+  /// Frames that wait for a grace period.
+  package var retiredFrames: Int { retirement.withLock { unsafe retiredFrameCount } }
+  /// The most that have ever waited at one time.
+  package var peakRetiredFrames: Int { retirement.withLock { unsafe peakRetiredFrameCount } }
+  /// Frames that hold index nodes.
+  package var nodeFrames: Int { unsafe slabs.reduce(0) { $0 + $1.chunkFrames } }
+}

@@ -1,0 +1,117 @@
+import Primitives
+
+extension PageIndex {
+  /// Where a page's entry was found.
+  @frozen
+  package struct Location {
+    /// The word's own address: load it again to see whether it changed. Valid while the read section or the lock lasts.
+    package let slot: SharedWord
+    package let entry: Entry
+    /// The slot covers `2^shift` pages, from a multiple of that on.
+    package let shift: UInt64
+
+    @inlinable @inline(__always)
+    init(slot: SharedWord, entry: Entry, shift: UInt64) {
+      self.slot = slot
+      self.entry = entry
+      self.shift = shift
+    }
+  }
+
+  /// Finds the slot that covers a page: nil where there is no node for it. Needs a read section or the lock.
+  ///
+  /// The acquire loads pair with the release stores of `replace`: a node is initialised, and a frame filled, before it can be reached.
+  /// The entry may be `retry`: the node is leaving the tree; start again.
+  /// - Cost: one load a level and one for the root; no store.
+  @inlinable @inline(__always)
+  package static func locate(root: SharedWord, fanOutShift: UInt64, page: UInt64) -> Location? {
+    var entry = Entry(word: root.loadAcquire())
+    guard entry.isNode else { return nil }
+    let mask = (1 as UInt64) &<< fanOutShift &- 1
+    guard page &>> entry.nodeShift <= mask else { return nil }
+    while true {
+      let shift = entry.nodeShift
+      let offset = (page &>> shift & mask) &<< 3
+      // Safe: a node entry holds the address of `fanOut` slots, which stay allocated for a grace period after they leave the tree.
+      let slot = unsafe SharedWord(
+        at: UnsafeMutableRawPointer(bitPattern: entry.nodeSlots &+ UInt(truncatingIfNeeded: offset)).unsafelyUnwrapped)
+      entry = Entry(word: slot.loadAcquire())
+      if !entry.isNode { return Location(slot: slot, entry: entry, shift: shift) }
+    }
+  }
+
+  /// Finds the slot that covers a page. Needs a read section or the lock.
+  package func locate(_ page: UInt64) -> Location? {
+    while true {
+      let found = PageIndex.locate(root: root, fanOutShift: UInt64(fanOutShift), page: page)
+      if let found, found.entry == .retry { continue }
+      return found
+    }
+  }
+
+  /// The entry that covers a page. Needs a read section or the lock.
+  package func entry(at page: UInt64) -> Entry { locate(page)?.entry ?? .empty }
+
+  /// One entry met by iteration.
+  package struct Found {
+    /// First page that the slot covers.
+    package let page: UInt64
+    /// Pages that the slot covers.
+    package let pageCount: UInt64
+    package let location: Location
+
+    package var entry: Entry { location.entry }
+    package var lastPage: UInt64 { page + (pageCount - 1) }
+  }
+
+  /// The first entry that is not empty, and bears the mark if one is given, whose slot covers a page in the range. Needs a read section or the
+  /// lock. Without the lock it may or may not see changes made meanwhile; it never misses an entry that was there all the time.
+  /// - Cost: one descent, and one load for each empty slot passed over (for each 64, with a mark).
+  package func next(from first: UInt64, through last: UInt64, marked mark: Mark? = nil) -> Found? {
+    var page = first
+    search: while page <= last {
+      let top = Entry(word: root.loadAcquire())
+      guard top.isNode, page >> top.nodeShift <= slotMask else { return nil }
+      var node = unsafe Node(slots: UnsafeMutableRawPointer(bitPattern: top.nodeSlots).unsafelyUnwrapped)
+      var shift = top.nodeShift
+      while true {
+        let start = Int(page >> shift & slotMask)
+        guard let number = firstUsed(in: node, from: start, marked: mark) else {
+          // Nothing more under this node: go on behind it.
+          let (next, overflow) = ((page >> shift) | slotMask).addingReportingOverflow(1)
+          let top = next << shift
+          if overflow || top >> shift != next || top <= page { return nil }
+          page = top
+          continue search
+        }
+        if number != start { page = (page >> shift & ~slotMask | UInt64(number)) << shift }
+        guard page <= last else { return nil }
+        let slot = node.slot(number)
+        let entry = Entry(word: slot.loadAcquire())
+        if entry == .retry { continue search }
+        // Emptied since it was looked at: look again from here.
+        if entry.isEmpty { continue }
+        if !entry.isNode {
+          return Found(
+            page: (page >> shift) << shift, pageCount: 1 << shift, location: Location(slot: slot, entry: entry, shift: shift))
+        }
+        node = unsafe Node(slots: UnsafeMutableRawPointer(bitPattern: entry.nodeSlots).unsafelyUnwrapped)
+        shift = entry.nodeShift
+      }
+    }
+    return nil
+  }
+
+  private func firstUsed(in node: Node, from start: Int, marked mark: Mark?) -> Int? {
+    if let mark {
+      var candidate = start
+      while let number = node.firstMarked(mark, from: candidate, fanOut: fanOut) {
+        if node.slot(number).loadRelaxed() != 0 { return number }
+        candidate = number + 1
+        if candidate >= fanOut { return nil }
+      }
+      return nil
+    }
+    return (start..<fanOut).first { node.slot($0).loadRelaxed() != 0 }
+  }
+}

@@ -1,0 +1,80 @@
+import Primitives
+import ReadCopyUpdate
+
+/// Maps page numbers to entries: a radix tree in the manner of the kernel's XArray, with versioned words.
+///
+/// Lookups take no lock and see every word whole. Changes take the index's lock. An entry that covers 2^n aligned pages sits at the
+/// level where it takes fewest slots, and each of these slots holds a complete word of its own.
+///
+/// It is bad at sparse keys: a lone entry costs a node at each level. It is bad at many writers: there is one lock. It does not own what entries refer to.
+///
+/// | function | lock |
+/// |---|---|
+/// | `locate`, `entry(at:)`, `next`, `isMarked` | none; inside a read section, or with the lock held |
+/// | `nodesNeeded` | none |
+/// | `withLock` | takes the index lock; outside read sections; waits for nothing else inside |
+/// | `store`, `erase`, `replace`, `removeAll`, `setMark`, `nextHoleVersion` | expects the index lock held |
+///
+/// Memory: every node is reserved before the lock is taken (`NodeReserve`, `nodesNeeded`) and freed by its allocator after a grace period.
+@safe
+package final class PageIndex: @unchecked Sendable {
+  /// Where lookups start. In the owner's memory, so that a file can keep it on the cache line of its other hot words.
+  package let root: SharedWord
+  package let geometry: IndexGeometry
+  package let nodes: any NodeAllocator
+  let fanOutShift: Int
+  let fanOut: Int
+  private let monitor = Monitor()
+  /// Guarded by the lock.
+  private var holeVersion: UInt64 = 0
+
+  /// - Parameter root: a word of the owner's that outlives the index; becomes empty.
+  package init(geometry: IndexGeometry, nodes: any NodeAllocator, root: SharedWord) {
+    self.geometry = geometry
+    self.nodes = nodes
+    self.root = root
+    fanOutShift = geometry.fanOutShift
+    fanOut = geometry.fanOut
+    root.storeRelaxed(0)
+  }
+
+  deinit { assert(root.loadRelaxed() == 0, "the owner empties an index before it drops it (removeAll)") }
+
+  /// Runs the body with the index lock held.
+  package func withLock<Result: ~Copyable, Failure: Error>(
+    _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    try monitor.withLock(body)
+  }
+
+  /// A version for a hole that no hole of this index has had. Expects the lock held.
+  package func nextHoleVersion() -> UInt64 {
+    holeVersion += 1
+    return holeVersion
+  }
+
+  /// The version after an entry's own, or nil when it is about to start again from zero: then wait for a grace period first, with
+  /// nothing marked, and use zero.
+  package func successor(of entry: Entry) -> UInt64? {
+    let next = (entry.version + 1) & (1 << UInt64(geometry.versionBits) - 1)
+    return next == 0 ? nil : next
+  }
+
+  var slotMask: UInt64 { UInt64(fanOut - 1) }
+
+  /// The level at which an entry of this order sits, as the shift of that level.
+  func levelShift(order: Int) -> Int { order / fanOutShift * fanOutShift }
+
+  /// Most nodes that storing or erasing in this range of pages can use.
+  package func nodesNeeded(from first: UInt64, through last: UInt64) -> Int {
+    precondition(first <= last && last <= IndexGeometry.maximumPage)
+    var needed = 0
+    var shift = fanOutShift
+    while true {
+      // Nodes whose slots have shift `shift - fanOutShift`; one more a level, for an old root that sinks when the tree grows.
+      needed += Int(last >> UInt64(shift)) - Int(first >> UInt64(shift)) + 2
+      if last >> UInt64(shift) == 0 { return needed }
+      shift += fanOutShift
+    }
+  }
+}
