@@ -180,6 +180,7 @@ struct LocalFileOpeningTests {
     let system = withoutProc { if $0 == 1 { unsafe rename(other.string, file.string) } }
     let store = try LocalFileStore(path: file, directIO: .automatic, threads: threads, system: system)
     #expect(try store.status().size == 200)
+    #expect(try LocalFileStore(path: file, threads: threads).identity == store.identity)
     let frames = Frames(4096)
     #expect(store.readAndWait(frames, at: 0) == .success(200))
     #expect(frames.holdsPattern(200, at: 0, seed: 5))

@@ -199,7 +199,7 @@ struct LocalFileReadingTests {
 
   @Test(.enabled(if: Machine.dropsCaches), arguments: ["direct", "flag", "advice"])
   func nothingStaysInTheKernelsCache(way: String) throws {
-    let file = try directory.makeFile(size: 100_001)
+    let file = try directory.makeFile(size: 1_000_001)
     var system = FileSystemCalls.linux
     if way == "advice" {
       unsafe system.read = {
@@ -209,7 +209,8 @@ struct LocalFileReadingTests {
     let policy: DirectIOPolicy = way == "direct" ? .automatic : .never
     let store = try LocalFileStore(path: file, directIO: policy, threads: threads, system: system)
     let frames = Frames(40_960)
-    for offset: Int64 in [0, 40_960, 81_920] {
+    // The first pages and then the next ones make the kernel read ahead, if it is allowed to.
+    for offset: Int64 in [0, 40_960, 81_920, 1_000_000 / 4096 * 4096] {
       try #require(store.readAndWait(frames, at: offset).count != nil)
     }
     #expect(residentPages(of: file) == 0, "\(store.mode)")
