@@ -10,9 +10,9 @@ struct OpenedFile: ~Copyable {
   var alignment: DirectAlignment?
 }
 
-/// Opening a file without blocking on it.
+/// Opening a file without blocking on what it turns out to be.
 ///
-/// open(2) of a path can block (a FIFO without a writer, a stale mount) and can have effects (a tape drive rewinds). So
+/// open(2) of a path can block (a FIFO without a writer) and can have effects (a tape drive rewinds). So
 /// the path is first opened with `O_PATH`, which only names the file; what it names is looked at; and only a regular
 /// file is opened for reading, by the name's descriptor, so that nothing else can take the path's place in between.
 struct FileOpening {

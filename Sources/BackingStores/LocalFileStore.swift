@@ -8,13 +8,14 @@ public import SystemPackage
 /// Reads go past the kernel's page cache (`O_DIRECT`) where the file system allows it: the cache in this process is the
 /// only copy. Where it does not, reads are buffered, and the kernel is told not to keep what was read.
 ///
-/// Opening never blocks and never touches a device: a path is looked at before anything is opened for reading, and what
-/// is not a regular file is refused. A store keeps reading the file that it opened, also after the path was renamed or
-/// removed.
+/// Opening waits for no writer of a FIFO and touches no device: a path is looked at before anything is opened for
+/// reading, and what is not a regular file is refused. A store keeps reading the file that it opened, also after the
+/// path was renamed or removed.
 ///
-/// Nothing is locked: other programs may write to the file meanwhile. Each read gives what the file held at some moment
-/// during it.
+/// Nothing is locked: other programs may write to the file meanwhile, and a read during a write can give some of the
+/// old bytes and some of the new.
 public final class LocalFileStore: BackingStore {
+  /// The path as it was given, or the one that the descriptor was opened by.
   public let name: String
 
   /// The device's number as the realm, the inode's as the object. No other file can have both while this one is open.
@@ -48,7 +49,7 @@ public final class LocalFileStore: BackingStore {
   /// - Throws: `StoreError` of the operation `open`: `.system` with the error of the system (`noSuchFileOrDirectory`,
   ///   `permissionDenied`, ...), `.notRegularFile`, `.exhausted`, or `.other` where `required` direct reads are not to
   ///   be had.
-  /// - Cost: six system calls, a few allocations.
+  /// - Cost: four system calls, six where reads turn out to be buffered; a few allocations.
   public convenience init(
     path: FilePath, directIO: DirectIOPolicy = .automatic, threads: IOThreads
   ) throws(StoreError) {
@@ -66,7 +67,7 @@ public final class LocalFileStore: BackingStore {
   ///   - threads: Who does reads that must not hold up their caller.
   /// - Throws: `StoreError` of the operation `open`: as for a path; `.system(.badFileDescriptor)` if the descriptor is
   ///   closed, or if it cannot be read by and cannot be opened again.
-  /// - Cost: five system calls, a few allocations.
+  /// - Cost: three system calls, five where reads turn out to be buffered; a few allocations.
   public convenience init(
     duplicating descriptor: FileDescriptor, directIO: DirectIOPolicy = .automatic, threads: IOThreads
   ) throws(StoreError) {
