@@ -59,7 +59,8 @@ let package = Package(
       name: "FoliosTests", dependencies: ["Folios", "PageIndex", "ReadCopyUpdate", "Primitives"],
       swiftSettings: settings),
     .testTarget(
-      name: "BackingStoresTests", dependencies: ["BackingStores", system], swiftSettings: settings),
+      name: "BackingStoresTests", dependencies: ["BackingStores", "Primitives", "CPrimitives", system],
+      swiftSettings: settings),
     .testTarget(
       name: "PageCacheTests",
       dependencies: ["PageCache", "PageCacheBenchmarking", "Primitives", system], swiftSettings: settings),

@@ -1,3 +1,8 @@
+// Here and not in the header: Swift's Glibc module is built without it, and the two must see the same C types.
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
 #include "CPrimitives.h"
 
 #include <errno.h>
@@ -35,6 +40,9 @@ int pagecache_available_cores(void) {
   long online = sysconf(_SC_NPROCESSORS_ONLN);
   return online > 0 ? (int)online : 1;
 }
+
+const int pagecache_open_direct = O_DIRECT;
+const int pagecache_open_path_only = O_PATH;
 
 ssize_t pagecache_preadv2(int descriptor, const struct iovec *vectors, int count, int64_t offset, int flags) {
   for (;;) {

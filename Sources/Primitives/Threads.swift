@@ -36,6 +36,9 @@ package struct JoinableThread: ~Copyable, @unchecked Sendable {
   fileprivate static func run(_ context: UnsafeMutableRawPointer) { unsafe take(context).run() }
 
   package consuming func join() { pthread_join(handle, nil) }
+
+  /// Gives up waiting for it: the system frees the thread's stack when it exits.
+  package consuming func detach() { pthread_detach(handle) }
 }
 
 private func runBoxedBody(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {

@@ -4,10 +4,6 @@
 #ifndef PAGECACHE_CPRIMITIVES_H
 #define PAGECACHE_CPRIMITIVES_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-
 #if !defined(__linux__)
 #error "swift-page-cache runs on Linux only"
 #endif
@@ -98,6 +94,10 @@ struct pagecache_file_status {
 
 /// Returns 0 or errno.
 int pagecache_file_status(int descriptor, struct pagecache_file_status *_Nonnull status);
+
+/// O_DIRECT and O_PATH: GNU extensions that Swift's Glibc module does not show, with values that differ by architecture.
+extern const int pagecache_open_direct;
+extern const int pagecache_open_path_only;
 
 /// RWF_DONTCACHE (Linux 6.14), which Debian's headers do not have yet.
 #define PAGECACHE_RWF_DONTCACHE 0x80

@@ -1,0 +1,171 @@
+import CPrimitives
+import Glibc
+import Primitives
+internal import SystemPackage
+
+extension LocalFileStore {
+  /// Most vectors that the system takes in one call (`IOV_MAX`).
+  private static let vectorsMax = 1024
+
+  /// Reads into the request's segments.
+  ///
+  /// Errors are of the operation `read` with the range asked for: `.system(.invalidArgument)` for a negative offset,
+  /// `.system(.overflow)` (`EOVERFLOW`) for a range that passes `Int64.max`, `.system(.badFileDescriptor)` after
+  /// `close()`, `.exhausted`, or what the system said.
+  ///
+  /// A request that is not in whole frames is read buffered, unless the policy is `required`.
+  /// - Cost: one system call per 1024 segments or 2 GiB, one more where the file ends inside the range and reads are
+  ///   buffered, one more for `DropBehind.byAdvice`; one allocation over 64 segments. With `.background` also what
+  ///   `IOThreads.submit` costs. No lock.
+  public func read(
+    _ request: StoreReadRequest, completion: @escaping @Sendable (Result<Int, StoreError>) -> Void
+  ) {
+    switch request.execution {
+    case .caller: completion(result(of: request))
+    case .background: threads.submit { completion(self.result(of: request)) }
+    }
+  }
+
+  private func result(of request: StoreReadRequest) -> Result<Int, StoreError> {
+    do throws(Errno) {
+      return .success(try readNow(request))
+    } catch {
+      return .failure(StoreError(operation: .read, store: name, range: request.range, cause: .of(error)))
+    }
+  }
+
+  private func readNow(_ request: StoreReadRequest) throws(Errno) -> Int {
+    guard request.offset >= 0 else { throw .invalidArgument }
+    guard !request.offset.addingReportingOverflow(Int64(request.count)).overflow else {
+      throw .overflow
+    }
+    let descriptor = primary.load(ordering: .acquiring)
+    guard descriptor >= 0 else { throw .badFileDescriptor }
+    guard readsDirectly, let alignment else {
+      return try readBuffered(request, by: alignment == nil ? descriptor : try bufferedDescriptor())
+    }
+    if alignment.allows(request) {
+      do throws(Errno) {
+        return try transfer(request, by: descriptor, flags: 0, endsUnaligned: alignment.offset)
+      } catch {
+        guard error == .invalidArgument, policy != .required else { throw error }
+        // Accepted at open, refused at read: some network and stacked file systems do. If the same read works buffered,
+        // it was that, and not the request.
+        let count = try readBuffered(request, by: try bufferedDescriptor())
+        refusedDirect.store(true, ordering: .relaxed)
+        return count
+      }
+    }
+    if policy == .required { throw .invalidArgument }
+    return try readBuffered(request, by: try bufferedDescriptor())
+  }
+
+  /// The buffered descriptor beside a direct primary, opened when it is first needed.
+  private func bufferedDescriptor() throws(Errno) -> Int32 {
+    let present = secondary.load(ordering: .acquiring)
+    if present >= 0 { return present }
+    return try changingDescriptors.withLock { () throws(Errno) -> Int32 in
+      let present = secondary.load(ordering: .acquiring)
+      if present >= 0 { return present }
+      let direct = primary.load(ordering: .acquiring)
+      guard direct >= 0 else { throw .badFileDescriptor }
+      let opening = FileOpening(name: name, path: path, policy: policy, system: system)
+      do throws(FileOpening.ReopenFailure) {
+        let status: FileStatus
+        switch system.status(direct) {
+        case .success(let found): status = found
+        case .failure(let errno): throw .system(errno)
+        }
+        let descriptor = try opening.reopenBuffered(direct, status).take()
+        secondary.store(descriptor, ordering: .releasing)
+        return descriptor
+      } catch {
+        if case .system(let errno) = error, errno != .noSuchFileOrDirectory { throw errno }
+        // Nothing to open it by: the caller learns what the direct read said.
+        throw .invalidArgument
+      }
+    }
+  }
+
+  private func readBuffered(_ request: StoreReadRequest, by descriptor: Int32) throws(Errno) -> Int {
+    if !refusedReadFlag.load(ordering: .relaxed) {
+      do throws(Errno) {
+        return try transfer(request, by: descriptor, flags: PAGECACHE_RWF_DONTCACHE, endsUnaligned: nil)
+      } catch {
+        guard error == .notSupported else { throw error }
+        refusedReadFlag.store(true, ordering: .relaxed)
+      }
+    }
+    let count = try transfer(request, by: descriptor, flags: 0, endsUnaligned: nil)
+    // The range asked for, not the range read: the kernel keeps a last page that the advice covers in part only.
+    if count > 0 { system.dropFromKernelCache(descriptor, request.offset, request.count) }
+    return count
+  }
+
+  /// Reads until the segments are full or the file ends.
+  /// - Parameter endsUnaligned: Where reads are direct, a count that is no multiple of this is the end of the file. To
+  ///   go on from there would be an unaligned read, which the file system refuses.
+  private func transfer(
+    _ request: StoreReadRequest, by descriptor: Int32, flags: Int32, endsUnaligned: Int?
+  ) throws(Errno) -> Int {
+    var cursor = SegmentCursor(request)
+    let capacity = unsafe min(request.segments.count, Self.vectorsMax)
+    let failure: Errno? = unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: max(capacity, 1)) { vectors in
+      while true {
+        let (filled, wanted) = unsafe cursor.gather(into: vectors)
+        guard filled > 0 else { return nil }
+        let offset = request.offset + Int64(cursor.done)
+        // Safe: the vectors are the request's own memory, which stays valid until the completion.
+        let count = unsafe system.read(descriptor, vectors.baseAddress!, Int32(filled), offset, flags)
+        guard count >= 0 else { return Errno(rawValue: Int32(truncatingIfNeeded: -count)) }
+        guard count > 0 else { return nil }
+        cursor.advance(by: min(count, wanted))
+        if let endsUnaligned, !count.isMultiple(of: endsUnaligned) { return nil }
+      }
+    }
+    if let failure { throw failure }
+    return cursor.done
+  }
+}
+
+/// How far a request has come.
+@safe
+private struct SegmentCursor {
+  private let segments: [UnsafeMutableRawBufferPointer]
+  /// The segment that comes next, and how many of its bytes are there.
+  private var index = 0
+  private var filled = 0
+  /// Bytes read since the start of the request.
+  private(set) var done = 0
+
+  init(_ request: StoreReadRequest) { unsafe segments = request.segments }
+
+  /// Describes what is still to be read to the system: how many vectors, and how many bytes in them.
+  func gather(into vectors: UnsafeMutableBufferPointer<iovec>) -> (vectors: Int, bytes: Int) {
+    var (count, bytes, skipped) = (0, 0, filled)
+    for next in unsafe index..<segments.count {
+      guard count < vectors.count else { break }
+      let segment = unsafe segments[next]
+      guard segment.count > skipped else { continue }
+      let part = unsafe UnsafeMutableRawBufferPointer(rebasing: segment[skipped...])
+      unsafe vectors.initializeElement(at: count, to: iovec(iov_base: part.baseAddress, iov_len: part.count))
+      count += 1
+      bytes += part.count
+      skipped = 0
+    }
+    return (count, bytes)
+  }
+
+  mutating func advance(by count: Int) {
+    done += count
+    var left = count
+    while unsafe index < segments.count {
+      let room = unsafe segments[index].count - filled
+      guard left >= room else { break }
+      left -= room
+      index += 1
+      filled = 0
+    }
+    filled += left
+  }
+}

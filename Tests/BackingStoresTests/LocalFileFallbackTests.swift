@@ -1,0 +1,233 @@
+import BackingStores
+import CPrimitives
+import Glibc
+import Primitives
+import SystemPackage
+import Testing
+
+/// File systems and kernels that are not at hand, played by the store's system calls.
+@Suite("Reading a local file where the system refuses", .timeLimit(.minutes(1)))
+struct LocalFileFallbackTests {
+  let directory: TemporaryDirectory
+  let threads = IOThreads(count: 2)
+  let file: FilePath
+  static let size = 50_000
+
+  init() throws {
+    directory = try TemporaryDirectory()
+    file = try directory.makeFile(size: Self.size)
+  }
+
+  private func open(_ policy: DirectIOPolicy, _ system: FileSystemCalls) throws(StoreError) -> LocalFileStore {
+    try LocalFileStore(path: file, directIO: policy, threads: threads, system: system)
+  }
+
+  private func expectContents(_ store: LocalFileStore, sourceLocation: SourceLocation = #_sourceLocation) {
+    let frames = Frames(53248)
+    #expect(store.readAndWait(frames, at: 0) == .success(Self.size), sourceLocation: sourceLocation)
+    #expect(frames.holdsPattern(Self.size, at: 0), sourceLocation: sourceLocation)
+  }
+
+  private func expectRefused(
+    _ system: FileSystemCalls, saying text: String, sourceLocation: SourceLocation = #_sourceLocation
+  ) {
+    guard case .other(let said) = openingError({ () throws(StoreError) in try open(.required, system) })?.cause else {
+      Issue.record("required direct reads were not refused", sourceLocation: sourceLocation)
+      return
+    }
+    #expect(said.contains(text), sourceLocation: sourceLocation)
+    #expect(directory.openDescriptorCount == 0, sourceLocation: sourceLocation)
+  }
+
+  @Test func openRefusesDirect() throws {
+    var system = FileSystemCalls.linux
+    system.open = { path, flags in
+      flags & pagecache_open_direct != 0 ? .failure(.invalidArgument) : FileSystemCalls.linux.open(path, flags)
+    }
+    expectRefused(system, saying: "refuses")
+    let store = try open(.automatic, system)
+    #expect(store.mode == .buffered(dropsBehind: .byReadFlag))
+    expectContents(store)
+  }
+
+  @Test(arguments: [
+    FileStatus.DirectSupport.impossible, .aligned(memory: 8192, offset: 512), .aligned(memory: 512, offset: 8192),
+    .aligned(memory: 512, offset: 3),
+  ])
+  func alignmentDoesNotSuitFrames(support: FileStatus.DirectSupport) throws {
+    var system = FileSystemCalls.linux
+    system.status = { descriptor in
+      FileSystemCalls.linux.status(descriptor).map {
+        var status = $0
+        status.direct = support
+        return status
+      }
+    }
+    expectRefused(system, saying: support == .impossible ? "cannot" : "multiples")
+    let store = try open(.automatic, system)
+    #expect(store.mode == .buffered(dropsBehind: .byReadFlag))
+    expectContents(store)
+  }
+
+  @Test(.enabled(if: Machine.readsDirectly))
+  func alignmentUnknownIsTried() throws {
+    var system = FileSystemCalls.linux
+    system.status = { descriptor in
+      FileSystemCalls.linux.status(descriptor).map {
+        var status = $0
+        status.direct = .unknown
+        return status
+      }
+    }
+    let store = try open(.automatic, system)
+    #expect(store.mode == .direct)
+    expectContents(store)
+  }
+
+  /// Accepts `O_DIRECT` at open and refuses to read by it. Direct reads are the ones without a flag.
+  private func refusingDirectReads(_ refused: Promise<Void>) -> FileSystemCalls {
+    var system = FileSystemCalls.linux
+    system.open = { path, flags in
+      // Whatever the machine under the test can do.
+      FileSystemCalls.linux.open(path, flags & ~pagecache_open_direct)
+    }
+    unsafe system.read = {
+      if $4 != 0 { return unsafe FileSystemCalls.linux.read($0, $1, $2, $3, $4) }
+      refused.fulfil(())
+      return -Int(EINVAL)
+    }
+    system.status = { descriptor in
+      FileSystemCalls.linux.status(descriptor).map {
+        var status = $0
+        status.direct = .unknown
+        return status
+      }
+    }
+    return system
+  }
+
+  @Test func readRefusesDirectForGood() throws {
+    let refused = Promise<Void>()
+    let store = try open(.automatic, refusingDirectReads(refused))
+    #expect(store.mode == .direct)
+    expectContents(store)
+    #expect(store.mode == .buffered(dropsBehind: .byReadFlag))
+    expectContents(store)
+    #expect(refused.count == 1, "not tried again")
+    #expect(directory.openDescriptorCount == 2, "a thread may still be reading by the first")
+    store.close()
+    #expect(directory.openDescriptorCount == 0)
+  }
+
+  @Test func readRefusesDirectForManyThreads() throws {
+    let store = try open(.automatic, refusingDirectReads(Promise<Void>()))
+    let wrong = Promise<String>()
+    onThreads(8) { _ in
+      for _ in 0..<10 {
+        let frames = Frames(53248)
+        let result = store.readAndWait(frames, at: 0)
+        if result != .success(Self.size) || !frames.holdsPattern(Self.size, at: 0) { wrong.fulfil("\(result)") }
+      }
+    }
+    #expect(wrong.all == [])
+    #expect(directory.openDescriptorCount == 2)
+  }
+
+  @Test func readRefusesDirectThatIsRequired() throws {
+    let refused = Promise<Void>()
+    let store = try open(.required, refusingDirectReads(refused))
+    #expect(store.readAndWait(Frames(4096), at: 0).cause == .system(.invalidArgument))
+    #expect(store.mode == .direct)
+    #expect(refused.count == 1)
+  }
+
+  @Test func kernelWithoutTheReadFlag() throws {
+    let flagged = Promise<Int32>()
+    let dropped = Promise<Range<Int64>>()
+    var system = FileSystemCalls.linux
+    unsafe system.read = {
+      guard $4 != 0 else { return unsafe FileSystemCalls.linux.read($0, $1, $2, $3, $4) }
+      flagged.fulfil($4)
+      return -Int(EOPNOTSUPP)
+    }
+    system.dropFromKernelCache = { dropped.fulfil($1..<$1 + Int64($2)) }
+    let store = try open(.never, system)
+    #expect(store.mode == .buffered(dropsBehind: .byReadFlag))
+    expectContents(store)
+    expectContents(store)
+    #expect(store.mode == .buffered(dropsBehind: .byAdvice))
+    #expect(flagged.all == [0x80], "not tried again")
+    #expect(dropped.all == [0..<53248, 0..<53248])
+    // Nothing was read, nothing to drop.
+    #expect(store.readAndWait(Frames(4096), at: 53248) == .success(0))
+    #expect(dropped.count == 2)
+  }
+
+  @Test(arguments: [97, 511, 1000, 4096, 5000])
+  func shortBufferedReadsAreContinued(step: Int) throws {
+    var system = FileSystemCalls.linux
+    unsafe system.read = {
+      var part = unsafe $1.pointee
+      unsafe part.iov_len = min(part.iov_len, step)
+      return unsafe FileSystemCalls.linux.read($0, &part, 1, $3, $4)
+    }
+    expectContents(try open(.never, system))
+  }
+
+  /// Direct reads by a file system that delivers what it likes.
+  private func direct(_ read: @escaping @Sendable (_ wanted: Int, _ offset: Int64) -> Int) -> FileSystemCalls {
+    var system = FileSystemCalls.linux
+    system.open = { FileSystemCalls.linux.open($0, $1 & ~pagecache_open_direct) }
+    system.status = { descriptor in
+      FileSystemCalls.linux.status(descriptor).map {
+        var status = $0
+        status.direct = .aligned(memory: 512, offset: 512)
+        return status
+      }
+    }
+    unsafe system.read = {
+      var part = unsafe $1.pointee
+      unsafe part.iov_len = min(part.iov_len, read(unsafe part.iov_len, $3))
+      return unsafe FileSystemCalls.linux.read($0, &part, 1, $3, $4)
+    }
+    return system
+  }
+
+  @Test func shortDirectReadsAreContinuedWhileAligned() throws {
+    expectContents(try open(.automatic, direct { wanted, _ in min(wanted, 1536) }))
+  }
+
+  @Test func anUnalignedDirectReadIsTheEnd() throws {
+    let offsets = Promise<Int64>()
+    let store = try open(
+      .automatic,
+      direct { wanted, offset in
+        offsets.fulfil(offset)
+        return offset < 8192 ? wanted : 700
+      })
+    #expect(store.readAndWait(Frames(53248), at: 0) == .success(8892))
+    #expect(offsets.all == [0, 4096, 8192])
+    #expect(store.mode == .direct)
+  }
+
+  @Test(arguments: [DirectIOPolicy.automatic, .never])
+  func errorsOfTheSystem(policy: DirectIOPolicy) throws {
+    var system = FileSystemCalls.linux
+    unsafe system.read = {
+      if $3 == 0 {
+        var first = unsafe $1.pointee
+        return unsafe FileSystemCalls.linux.read($0, &first, 1, $3, $4)
+      }
+      return -Int(EIO)
+    }
+    let store = try open(policy, system)
+    let mode = store.mode
+    let frames = Frames(8192)
+    let error = StoreError(operation: .read, store: file.string, range: 0..<8192, cause: .system(.ioError))
+    #expect(store.readAndWait(frames, at: 0) == .failure(error), "half of it is no success")
+    #expect(store.mode == mode)
+    #expect(store.readAndWait(Frames(4096), at: 0) == .success(4096))
+    unsafe system.read = { _, _, _, _, _ in -Int(ENOMEM) }
+    #expect(try open(policy, system).readAndWait(frames, at: 0).cause == .exhausted("memory"))
+  }
+}
