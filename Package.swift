@@ -47,7 +47,7 @@ let package = Package(
       dependencies: ["PageCache", "Folios", "PageIndex", "ReadCopyUpdate", "Primitives", system],
       swiftSettings: settings),
     .executableTarget(
-      name: "pagecache", dependencies: ["PageCache", "PageCacheBenchmarking", arguments, system],
+      name: "pagecache", dependencies: ["PageCache", "PageCacheBenchmarking", "Primitives", arguments, system],
       swiftSettings: settings),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: settings),
     .testTarget(

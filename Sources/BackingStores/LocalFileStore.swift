@@ -95,7 +95,7 @@ public final class LocalFileStore: BackingStore {
     policy = opening.policy
     system = opening.system
     self.threads = threads
-    identity = StoreIdentity(realm: "device \(file.status.device)", object: "inode \(file.status.inode)")
+    identity = LocalFileStore.identity(of: file.status)
     alignment = file.alignment
     primary = Atomic(file.descriptor.take())
   }

@@ -32,6 +32,8 @@ package final class Arena: @unchecked Sendable {
   /// Of the shared memory object; -1 for private memory.
   package let descriptor: Int32
 
+  private let generation = forkGeneration()
+
   static let hugePageByteCount = 2 << 20
 
   /// - Parameters:
@@ -101,7 +103,7 @@ package final class Arena: @unchecked Sendable {
 
   deinit {
     // A forked child never had the mapping: another may lie there by now.
-    if !isForkedChild() {
+    if forkGeneration() == generation {
       let huge = Arena.hugePageByteCount
       unsafe munmap(base, (byteCount + huge - 1) / huge * huge)
     }

@@ -3,15 +3,15 @@ import Primitives
 extension PageIndex {
   /// Where a page's entry was found.
   @frozen
-  package struct Location {
+  public struct Location {
     /// The word's own address: load it again to see whether it changed. Valid while the read section or the lock lasts.
-    package let slot: SharedWord
-    package let entry: Entry
+    public let slot: SharedWord
+    public let entry: Entry
     /// The slot covers `2^shift` pages, from a multiple of that on.
-    package let shift: UInt64
+    public let shift: UInt64
 
     @inlinable @inline(__always)
-    init(slot: SharedWord, entry: Entry, shift: UInt64) {
+    package init(slot: SharedWord, entry: Entry, shift: UInt64) {
       self.slot = slot
       self.entry = entry
       self.shift = shift

@@ -17,7 +17,7 @@ import ReadCopyUpdate
 ///
 /// Memory: every node is reserved before the lock is taken (`NodeReserve`, `nodesNeeded`) and freed by its allocator after a grace period.
 @safe
-package final class PageIndex: @unchecked Sendable {
+public final class PageIndex: @unchecked Sendable {
   /// Where lookups start. In the owner's memory, so that a file can keep it on the cache line of its other hot words.
   package let root: SharedWord
   package let geometry: IndexGeometry

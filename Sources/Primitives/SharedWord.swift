@@ -9,7 +9,7 @@ import Synchronization
 /// Safety: the maker of a `SharedWord` vouches that the address is 8-byte aligned and stays allocated while anybody uses it.
 /// Beyond that no use of it can break memory safety.
 @safe @frozen
-package struct SharedWord: @unchecked Sendable {
+public struct SharedWord: @unchecked Sendable {
   @usableFromInline let cell: UnsafeMutablePointer<Atomic<UInt64>>
 
   @inlinable @inline(__always)

@@ -60,7 +60,12 @@ extension ReadDomain {
     _ = unsafe SharedWord(at: pagecache_sanitizer_words).loadAcquire()
     #endif
     // A reader whose note this barrier does not make visible has not yet loaded anything: it will see the unlinking.
-    if !readersNeedNoFence || pagecache_membarrier() != 0 { sequentialFence() }
+    if readersNeedNoFence {
+      // It worked when the domain was made; a kernel short of memory can refuse once.
+      while pagecache_membarrier() != 0 { sleepNanoseconds(Self.sleepNanosecondsPerAttempt) }
+    } else {
+      sequentialFence()
+    }
     var over = true
     slot.forEachRecord { record in
       if over { over = waitForReader(record, until: target, patience: patience) }

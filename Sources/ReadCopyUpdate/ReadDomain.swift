@@ -50,7 +50,7 @@ package final class ReadDomain: Sendable {
   }
 
   /// The calling thread's record, registering the thread if it is new here.
-  /// - Cost: a few loads; the first call of a thread allocates about 10 KiB.
+  /// - Cost: a few loads; the first call of a thread allocates about 18 KiB.
   package func record() -> ThreadRecord {
     if let base = unsafe pagecache_thread_record(slotNumber) { return unsafe ThreadRecord(base: base) }
     let record = slot.claimRecord()

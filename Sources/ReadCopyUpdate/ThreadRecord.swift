@@ -8,13 +8,13 @@ import Primitives
 ///        8     next       the record registered before this one (never changes)            grace periods read it,
 ///       16     owned      1 while a living thread owns the record                          nobody else writes it
 ///      128     counters   128 words, written by the owner only, summed by anybody
-///     1152     scratch    1,040 words, read and written by the owner only
+///     1152     scratch    2,064 words, read and written by the owner only
 /// ```
 ///
 /// Records are never freed, only handed to the next thread: so a grace period walks the list without a lock, and sums of
 /// counters keep what finished threads have counted.
 @safe @frozen
-package struct ThreadRecord: @unchecked Sendable {
+public struct ThreadRecord: @unchecked Sendable {
   @usableFromInline let base: UnsafeMutableRawPointer
 
   @inlinable @inline(__always)
@@ -23,7 +23,7 @@ package struct ThreadRecord: @unchecked Sendable {
   /// Words that the record's user may count in.
   package static let counterCount = 128
   /// Words of scratch space.
-  package static let scratchCount = 1040
+  package static let scratchCount = 2064
 
   static let counterOffset = 128
   static let scratchOffset = counterOffset + counterCount * 8

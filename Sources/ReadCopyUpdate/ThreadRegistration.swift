@@ -7,14 +7,14 @@ enum ThreadRegistration {
   /// Whether membarrier(2) lets readers do without a fence. Where it is missing (old kernels, some sandboxes), readers take one.
   static let membarrierWorks: Bool = pagecache_membarrier_register() == 0 && pagecache_membarrier() == 0
 
-  /// Set in a child made by fork(2): its arenas were not inherited, so nothing may be read there.
-  private static let forked: SharedWord = {
+  /// How many forks lie between the first process and this one. Arenas are not inherited, so a cache of another generation may not be used.
+  private static let forks: SharedWord = {
     let word = UnsafeMutableRawPointer.allocate(byteCount: 128, alignment: 128)
     unsafe word.initializeMemory(as: UInt8.self, repeating: 0, count: 128)
     return unsafe SharedWord(at: word)
   }()
 
-  static var isForkedChild: Bool { forked.loadRelaxed() != 0 }
+  static var generation: UInt64 { forks.loadRelaxed() }
 
   /// Gives a thread's records back when it ends; forgets them in a forked child.
   private static let exitKey: pthread_key_t = {
@@ -22,7 +22,7 @@ enum ThreadRegistration {
     // Safe: the destructor runs on the ending thread, whose records are its own until it gives them back.
     unsafe pthread_key_create(&key) { _ in ThreadRegistration.releaseAllRecords() }
     // The word exists before the handler can run: a lazy initialiser could deadlock in the child.
-    forked.storeRelaxed(0)
+    forks.storeRelaxed(0)
     pthread_atfork(nil, nil) { ThreadRegistration.becomeForkedChild() }
     return key
   }()
@@ -51,12 +51,14 @@ enum ThreadRegistration {
   }
 
   private static func becomeForkedChild() {
-    forked.storeRelaxed(1)
+    forks.addAsOnlyWriter(1)
+    // The registration belongs to the address space, and this is a new one.
+    _ = pagecache_membarrier_register()
     // Without records the next read leaves the hit path, and the slow path finds the mark above. Nothing is given back: the
     // list, and any lock on it, belong to the parent.
     for slot in 0..<Int(PAGECACHE_DOMAIN_LIMIT) { pagecache_set_thread_record(slot, nil, 0) }
   }
 }
 
-/// Whether this process is a child made by fork(2) after a read domain existed. A cache cannot be used there.
-package func isForkedChild() -> Bool { ThreadRegistration.isForkedChild }
+/// Grows by one in a child made by fork(2) once a read domain has existed. What was made under another number cannot be used.
+package func forkGeneration() -> UInt64 { ThreadRegistration.generation }

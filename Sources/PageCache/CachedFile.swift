@@ -1,0 +1,90 @@
+import BackingStores
+import Folios
+import PageIndex
+import Primitives
+import ReadCopyUpdate
+
+/// An open file of a cache.
+///
+/// Any number of threads may use one handle, or a handle each: it makes no difference to what they pay, and a hit pays nothing for the
+/// others (P2).
+public final class CachedFile: Sendable {
+  /// Address of the file's hot words; zero when this handle is closed. Written once.
+  let active: InlineWord
+  /// For the hit path: where the calling thread's record is, and the clock to note in it.
+  let slotNumber: Int
+  let clock: SharedWord
+  /// Keeps everything under the hot words alive while the handle exists.
+  let engine: Engine
+  private let guarding = Monitor()
+  // Guarded by `guarding`.
+  nonisolated(unsafe) private var openFile: FileCore?
+
+  /// The file's path, or what its store calls itself.
+  public let name: String
+
+  init(_ file: FileCore) {
+    engine = file.engine
+    slotNumber = engine.domain.slotNumber
+    clock = engine.domain.clock
+    name = file.name
+    active = InlineWord(file.words.word)
+    unsafe openFile = file
+  }
+
+  deinit {
+    // A handle that is dropped has no readers inside.
+    if let file = unsafe openFile, !engine.isInForkedChild { engine.releaseHandle(file) }
+  }
+
+  /// Bytes in the file.
+  /// - Throws: `CacheError` with cause `.closed` or `.forkedChild`.
+  /// - Cost: a lock of the handle's own.
+  public var size: Int64 {
+    get throws(CacheError) { Int64(try file(.read).words.size.loadRelaxed()) }
+  }
+
+  /// Closes the handle. With the last handle of a file, what is cached of it goes.
+  ///
+  /// Waits for reads that hit on other threads to end (microseconds), and with the last handle, for fills under way.
+  /// - Throws: `CacheError` with cause `.closed` if it was closed before.
+  /// - Cost: a grace period; with the last handle, a lock for each cached folio and a close(2) for each descriptor.
+  public func close() throws(CacheError) {
+    try checkProcess(.close)
+    // Acquire and release: exactly one caller gets the file, and readers that find zero go to the slow path, which finds the file closed.
+    guard active.exchangeAcquireRelease(0) != 0 else { throw error(.close, nil, .closed) }
+    let file = guarding.withLock { () -> FileCore? in
+      defer { unsafe openFile = nil }
+      return unsafe openFile
+    }
+    engine.domain.synchronize()
+    if let file { engine.releaseHandle(file) }
+  }
+
+  /// The file, for everything but hits.
+  func file(_ operation: CacheError.Operation, _ range: Range<Int64>? = nil) throws(CacheError) -> FileCore {
+    try checkProcess(operation)
+    guard let file = guarding.withLock({ unsafe openFile }) else { throw error(operation, range, .closed) }
+    return file
+  }
+
+  private func checkProcess(_ operation: CacheError.Operation) throws(CacheError) {
+    guard !engine.isInForkedChild else { throw error(operation, nil, .forkedChild) }
+  }
+
+  func error(
+    _ operation: CacheError.Operation, _ range: Range<Int64>?, _ cause: CacheError.Cause
+  ) -> CacheError {
+    CacheError(operation: operation, file: name, range: range, cause: cause)
+  }
+
+  /// Checks what a caller asks for.
+  /// - Returns: the range, which fits an `Int64`.
+  func checked(_ operation: CacheError.Operation, offset: Int64, count: Int) throws(CacheError) -> Range<Int64> {
+    guard offset >= 0 else { throw error(operation, nil, .negativeOffset(offset)) }
+    guard count >= 0 else { throw error(operation, nil, .negativeCount(count)) }
+    let (end, overflow) = offset.addingReportingOverflow(Int64(count))
+    guard !overflow else { throw error(operation, nil, .rangeOverflow(offset: offset, count: count)) }
+    return offset..<end
+  }
+}

@@ -1,0 +1,102 @@
+import BackingStores
+import Folios
+import PageIndex
+import Primitives
+import ReadCopyUpdate
+
+/// What a cache and its files share: the pool, the read domain, the table of files.
+@safe
+final class Engine: Sendable {
+  let configuration: PageCache.Configuration
+  let domain: ReadDomain
+  let pool: FramePool
+  let budget: FrameBudget
+  let ioThreads: IOThreads
+
+  /// Whether this process is a fork of the one that made the cache, and has no memory of it.
+  var isInForkedChild: Bool { forkGeneration() != generation }
+  private let generation: UInt64
+
+  /// Where the next eviction scan starts.
+  let clockHand = InlineWord(0)
+  private let table = Monitor()
+  // Guarded by `table`.
+  nonisolated(unsafe) private var filesByNumber: [UInt64: FileCore] = [:]
+  nonisolated(unsafe) private var filesByIdentity: [StoreIdentity: FileCore] = [:]
+  nonisolated(unsafe) private var lastNumber: UInt64 = 0
+
+  init(configuration: PageCache.Configuration) throws(CacheError) {
+    func refuse(_ cause: CacheError.Cause) -> CacheError { CacheError(operation: .create, file: "", cause: cause) }
+    let problems = configuration.problems
+    guard problems.isEmpty else { throw refuse(.configuration(problems)) }
+    self.configuration = configuration
+    do { domain = try ReadDomain(usesMembarrier: configuration.usesMembarrier) } catch {
+      throw refuse(.tooManyCaches(limit: error.limit))
+    }
+    do {
+      pool = try FramePool(
+        limit: configuration.memoryLimit, kind: configuration.arenaKind, frameShift: configuration.frameShift,
+        populate: configuration.populatesArena, lock: configuration.locksArena, domain: domain)
+    } catch {
+      throw refuse(.memory(call: error.operation, errno: .init(rawValue: error.code), byteCount: error.byteCount))
+    }
+    budget = FrameBudget(capacity: pool.frameCount - configuration.frameReserve(of: pool.frameCount))
+    ioThreads = IOThreads(count: configuration.ioThreads)
+    generation = forkGeneration()
+  }
+
+  /// The shape of a file's index.
+  ///
+  /// A node of 512 slots is a page: it saves a level on every hit. Where files are much larger than the cache, few of its slots would be
+  /// in use, and nodes would eat the pool: then 64.
+  func geometry(forSize size: Int64) -> IndexGeometry {
+    let shift =
+      configuration.fanOutShift
+      ?? (size > 64 << Int64(pool.frameShift) && size / 4 <= Int64(configuration.memoryLimit) ? 9 : 6)
+    return IndexGeometry(fanOutShift: shift, versionBits: configuration.versionBits)
+  }
+
+  // MARK: Files
+
+  func file(number: UInt64) -> FileCore? { table.withLock { unsafe filesByNumber[number] } }
+
+  var files: [FileCore] { table.withLock { unsafe Array(filesByNumber.values) } }
+
+  /// The open file with an identity, with one more handle counted.
+  func openedFile(_ identity: StoreIdentity) -> FileCore? {
+    table.withLock {
+      guard let file = unsafe filesByIdentity[identity] else { return nil }
+      unsafe file.handles += 1
+      return file
+    }
+  }
+
+  /// Takes a store in: makes a file for it, or joins the one that somebody opened meanwhile.
+  func adopt(_ store: any BackingStore, size: Int64) -> FileCore {
+    table.withLock {
+      if let file = unsafe filesByIdentity[store.identity] {
+        unsafe file.handles += 1
+        // Not closed now: closing any descriptor of a file drops this process's POSIX locks on it.
+        unsafe file.duplicates.append(store)
+        return file
+      }
+      unsafe lastNumber += 1
+      let file = unsafe FileCore(engine: self, number: lastNumber, store: store, size: size)
+      unsafe filesByNumber[file.number] = file
+      unsafe filesByIdentity[store.identity] = file
+      return file
+    }
+  }
+
+  /// Counts one handle less, and shuts the file down with the last.
+  func releaseHandle(_ file: FileCore) {
+    let isLast = table.withLock {
+      unsafe file.handles -= 1
+      guard unsafe file.handles == 0 else { return false }
+      unsafe filesByNumber[file.number] = nil
+      unsafe filesByIdentity[file.store.identity] = nil
+      return true
+    }
+    if isLast { file.shutDown() }
+  }
+}

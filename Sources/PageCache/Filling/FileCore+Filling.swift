@@ -1,0 +1,261 @@
+import BackingStores
+import Folios
+import PageIndex
+import Primitives
+
+extension FileCore {
+  /// Sees to it that every page of the range is filled or being filled, starting what nobody has started.
+  ///
+  /// Adjacent missing pages make one fill, and one call of the store.
+  /// - Parameter holding: called with the head frame of each folio that this call has filled, with a reference taken for the caller, before
+  ///   the fill is announced.
+  /// - Returns: fills to wait for, some of which may be over.
+  func fill(
+    _ pages: ClosedRange<UInt64>, execution: StoreExecution, operation: CacheError.Operation,
+    holding: @escaping @Sendable (UInt64) -> Void
+  ) throws(CacheError) -> [Fill] {
+    var awaited: [Fill] = []
+    var started: [(Fill, [PlannedFolio])] = []
+    let closing = fillState.withLock {
+      if unsafe isClosing { return true }
+      var page = pages.lowerBound
+      while page <= pages.upperBound {
+        if let other = unsafe fills.first(from: page, through: page) {
+          awaited.append(other)
+          page = other.last + 1
+        } else if let last = lastPresent(from: page, through: pages.upperBound) {
+          page = last + 1
+        } else {
+          let plan = planFill(from: page, through: pages.upperBound)
+          let fill = Fill(first: plan[0].page, last: plan[plan.count - 1].lastPage)
+          unsafe fills.insert(fill)
+          started.append((fill, plan))
+          awaited.append(fill)
+          page = fill.last + 1
+        }
+      }
+      return false
+    }
+    if closing { throw error(operation, byteRange(from: pages.lowerBound, through: pages.upperBound), .closed) }
+    let record = engine.domain.record()
+    record.counter(Counter.joinedFills).addAsOnlyWriter(UInt64(awaited.count - started.count))
+    for (fill, plan) in started {
+      perform(fill, plan, execution: execution, operation: operation, holding: holding)
+    }
+    return awaited
+  }
+
+  /// A folio that a fill wants: where, and how large.
+  struct PlannedFolio {
+    let page: UInt64
+    let order: Int
+    var lastPage: UInt64 { page + (1 << UInt64(order) - 1) }
+  }
+
+  /// Last page of the run of pages from `first` on that the index has, or nil if it lacks the first.
+  private func lastPresent(from first: UInt64, through last: UInt64) -> UInt64? {
+    engine.domain.read {
+      var present: UInt64?
+      var page = first
+      while page <= last, let found = index.locate(page), found.entry.isStable {
+        let end = page | (1 << found.shift - 1)
+        present = end
+        page = end + 1
+      }
+      return present
+    }
+  }
+
+  /// Chooses folios for a run of missing pages. Expects `fillState` held; the first page is missing.
+  private func planFill(from first: UInt64, through last: UInt64) -> [PlannedFolio] {
+    let wanted = preferredOrder(first: first, last: last)
+    let size = words.size.loadRelaxed()
+    let filePages = (size + UInt64(engine.pool.frameByteCount) - 1) >> UInt64(engine.pool.frameShift)
+    var plan: [PlannedFolio] = []
+    var page = first
+    while page <= last {
+      if page > first, unsafe fills.first(from: page, through: page) != nil || lastPresent(from: page, through: page) != nil {
+        break
+      }
+      var order = wanted
+      var start = page
+      while order > 0 {
+        start = page & ~(1 << UInt64(order) - 1)
+        let end = start + (1 << UInt64(order) - 1)
+        let isClear =
+          end < filePages && start >= (plan.last.map { $0.lastPage + 1 } ?? 0)
+          && (unsafe fills.first(from: start, through: end)) == nil
+          && engine.domain.read { index.next(from: start, through: end) } == nil
+        if isClear { break }
+        order -= 1
+      }
+      if order == 0 { start = page }
+      plan.append(PlannedFolio(page: start, order: order))
+      page = start + 1 << UInt64(order)
+    }
+    words.lastMiss.storeRelaxed(page)
+    return plan
+  }
+
+  /// The configured lower order, or one that grows towards the upper one while misses follow one another.
+  private func preferredOrder(first: UInt64, last: UInt64) -> Int {
+    let orders = engine.configuration.folioOrders
+    guard orders.lowerBound < orders.upperBound, words.lastMiss.loadRelaxed() == first else { return orders.lowerBound }
+    // Where a run arrived at is as aligned as its folios were large: each step doubles them.
+    let reached = first == 0 ? 0 : first.trailingZeroBitCount
+    return min(orders.upperBound, max(orders.lowerBound, min(reached, 8) + 1))
+  }
+
+  /// Gives a planned fill its frames and sends it to the store.
+  private func perform(
+    _ fill: Fill, _ plan: [PlannedFolio], execution: StoreExecution, operation: CacheError.Operation,
+    holding: @escaping @Sendable (UInt64) -> Void
+  ) {
+    engine.domain.record().counter(Counter.fills).addAsOnlyWriter(1)
+    let folios: [FillFolio]
+    do throws(CacheError) {
+      folios = try allocateFolios(plan, operation: operation)
+    } catch {
+      conclude(fill, .failure(error))
+      return
+    }
+    // The worst case of nodes is in hand before the store is asked: what it delivers finds a place.
+    let reserve = PendingReserve(engine.reserveNodes(for: index, from: fill.first, through: fill.last))
+    guard reserve.isComplete else {
+      for folio in folios { engine.pool.free(folio.frame) }
+      conclude(fill, .failure(noFrames(fill, operation)))
+      return
+    }
+    let range = byteRange(from: fill.first, through: fill.last)
+    let request = unsafe StoreReadRequest(
+      offset: range.lowerBound, segments: segments(of: folios), execution: execution)
+    store.read(request) { [self] result in
+      finish(fill, folios, range, result, reserve, operation: operation, holding: holding)
+    }
+  }
+
+  private func noFrames(_ fill: Fill, _ operation: CacheError.Operation) -> CacheError {
+    error(
+      operation, byteRange(from: fill.first, through: fill.last),
+      .noFrames(limit: engine.configuration.memoryLimit))
+  }
+
+  /// Frames for every planned folio, smaller ones where no large block is to be had.
+  private func allocateFolios(_ plan: [PlannedFolio], operation: CacheError.Operation) throws(CacheError) -> [FillFolio] {
+    var folios: [FillFolio] = []
+    var wanted = Array(plan.reversed())
+    while let next = wanted.popLast() {
+      if let frame = engine.allocateFrames(order: next.order) {
+        folios.append(FillFolio(page: next.page, order: next.order, frame: frame))
+      } else if next.order > 0 {
+        let half = next.order - 1
+        wanted.append(PlannedFolio(page: next.page + 1 << UInt64(half), order: half))
+        wanted.append(PlannedFolio(page: next.page, order: half))
+      } else {
+        for folio in folios { engine.pool.free(folio.frame) }
+        throw error(
+          operation, byteRange(from: next.page, through: next.page),
+          .noFrames(limit: engine.configuration.memoryLimit))
+      }
+    }
+    return folios
+  }
+
+  /// The memory of the folios in file order, adjacent frames joined.
+  private func segments(of folios: [FillFolio]) -> [UnsafeMutableRawBufferPointer] {
+    var segments: [UnsafeMutableRawBufferPointer] = unsafe []
+    for folio in folios {
+      let address = unsafe engine.pool.address(of: folio.frame)
+      let count = engine.pool.frameByteCount << folio.order
+      if let last = unsafe segments.last, let start = last.baseAddress, unsafe start + last.count == address {
+        unsafe segments[segments.count - 1] = UnsafeMutableRawBufferPointer(start: start, count: last.count + count)
+      } else {
+        unsafe segments.append(UnsafeMutableRawBufferPointer(start: address, count: count))
+      }
+    }
+    return unsafe segments
+  }
+
+  /// Takes what the store delivered into the index, or throws it away. Any thread.
+  private func finish(
+    _ fill: Fill, _ folios: [FillFolio], _ range: Range<Int64>, _ result: Result<Int, StoreError>,
+    _ reserve: PendingReserve, operation: CacheError.Operation, holding: @Sendable (UInt64) -> Void
+  ) {
+    let record = engine.domain.record()
+    let failure: StoreError?
+    switch result {
+    case .failure(let error): failure = error
+    case .success(let count):
+      failure =
+        count >= range.count
+        ? nil
+        : StoreError(
+          operation: .read, store: name, range: range,
+          cause: .shrank(expected: range.upperBound, actual: range.lowerBound + Int64(max(0, count))))
+    }
+    if let failure {
+      // Nobody has seen these frames: they need no grace period.
+      for folio in folios { engine.pool.free(folio.frame) }
+      record.counter(Counter.failedFills).addAsOnlyWriter(1)
+      conclude(fill, .failure(error(operation, range, .store(failure))))
+      return
+    }
+    record.counter(Counter.filledBytes).addAsOnlyWriter(UInt64(range.count))
+    zeroTail(folios, end: range.upperBound)
+    for folio in folios {
+      let metadata = engine.pool.table[folio.frame]
+      metadata.owner.storeRelaxed(number)
+      metadata.page.storeRelaxed(folio.page)
+      metadata.setState(.cached, order: folio.order)
+      // One reference for the index, one for the caller.
+      metadata.thaw(to: 2)
+    }
+    reserve.withNodes { nodes in
+      index.withLock {
+        for folio in folios {
+          index.store(folio.page, order: folio.order, reserve: &nodes) { page in
+            // Version 0: the frame has had a grace period since it last had any.
+            .folio(frame: folio.frame + (page - folio.page), order: folio.order, version: 0)
+          }
+        }
+      }
+    }
+    for folio in folios { holding(folio.frame) }
+    conclude(fill, .success(()))
+  }
+
+  /// Zeroes what lies past the end of the file in the last folio (P4, B3). The store may have delivered something there: the file may
+  /// have grown since.
+  private func zeroTail(_ folios: [FillFolio], end: Int64) {
+    for folio in folios {
+      let count = engine.pool.frameByteCount << folio.order
+      let start = Int64(folio.page << UInt64(engine.pool.frameShift))
+      let valid = Int(max(0, min(Int64(count), end - start)))
+      if valid < count { unsafe zeroBytes(engine.pool.address(of: folio.frame) + valid, count: count - valid) }
+    }
+  }
+
+  private func conclude(_ fill: Fill, _ outcome: Result<Void, CacheError>) {
+    fillState.withLock {
+      unsafe fills.remove(fill)
+      // For `shutDown`, the only one that waits for this.
+      if unsafe isClosing { fillState.broadcast() }
+    }
+    fill.finish(outcome)
+  }
+}
+
+/// Nodes in hand while the store works. A box, because the completion may run later and elsewhere.
+final class PendingReserve: @unchecked Sendable {
+  private var nodes: NodeReserve?
+
+  init(_ nodes: consuming NodeReserve?) { self.nodes = nodes }
+
+  var isComplete: Bool { nodes != nil }
+
+  /// Called once, by the completion.
+  func withNodes(_ body: (inout NodeReserve) -> Void) {
+    guard var taken = nodes.take() else { preconditionFailure("a store completed a request twice") }
+    body(&taken)
+  }
+}

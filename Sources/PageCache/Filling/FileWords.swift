@@ -1,0 +1,51 @@
+import Primitives
+
+/// What a hit needs to know of a file, in one cache line that is written only when the file changes.
+///
+/// ```
+///   byte 0   size           bytes
+///        8   root           where the index starts
+///       16   arena          address of frame 0       set once
+///       24   fanOutShift    of the index             set once
+///       32   frameShift     of the arena             set once
+///       64   lastMiss       page after the last miss, for detecting sequential misses; a line of its own
+/// ```
+@safe
+struct FileWords: @unchecked Sendable {
+  let base: UnsafeMutableRawPointer
+
+  static let byteCount = 128
+
+  @inline(__always)
+  init(base: UnsafeMutableRawPointer) { unsafe self.base = base }
+
+  @inline(__always)
+  init?(word: UInt64) {
+    guard let base = unsafe UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: word)) else { return nil }
+    unsafe self.base = base
+  }
+
+  // Safe: offsets inside the words' memory, which is freed a grace period after no handle names it.
+  @inline(__always) var size: SharedWord { unsafe SharedWord(at: base) }
+  @inline(__always) var root: SharedWord { unsafe SharedWord(at: base + 8) }
+  @inline(__always) var arena: UInt { unsafe (base + 16).load(as: UInt.self) }
+  @inline(__always) var fanOutShift: UInt64 { unsafe (base + 24).load(as: UInt64.self) }
+  @inline(__always) var frameShift: UInt64 { unsafe (base + 32).load(as: UInt64.self) }
+  var lastMiss: SharedWord { unsafe SharedWord(at: base + 64) }
+
+  static func allocate(size: Int64, arena: UnsafeMutableRawPointer, fanOutShift: Int, frameShift: Int) -> FileWords {
+    let base = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 128)
+    unsafe base.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+    unsafe (base + 16).storeBytes(of: UInt(bitPattern: arena), as: UInt.self)
+    unsafe (base + 24).storeBytes(of: UInt64(fanOutShift), as: UInt64.self)
+    unsafe (base + 32).storeBytes(of: UInt64(frameShift), as: UInt64.self)
+    let words = unsafe FileWords(base: base)
+    words.size.storeRelaxed(UInt64(size))
+    words.lastMiss.storeRelaxed(.max)
+    return words
+  }
+
+  var word: UInt64 { unsafe UInt64(UInt(bitPattern: base)) }
+
+  func deallocate() { unsafe base.deallocate() }
+}

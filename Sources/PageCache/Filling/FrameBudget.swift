@@ -1,0 +1,53 @@
+import Primitives
+
+/// How many frames slow paths may hold at one time.
+///
+/// A slow read reserves all it can need in one step, before it holds anything: so two half-served callers cannot block each other at the limit (R12).
+/// First come, first served: a large request is not starved by small ones.
+final class FrameBudget: Sendable {
+  private let monitor = Monitor()
+  // Guarded by `monitor`.
+  nonisolated(unsafe) private var available: Int
+  nonisolated(unsafe) private var waiting: [(count: Int, granted: @Sendable () -> Void)] = []
+
+  let capacity: Int
+
+  init(capacity: Int) {
+    self.capacity = capacity
+    unsafe available = capacity
+  }
+
+  /// Reserves frames and calls back: before this returns if they are there, else when they are.
+  func reserve(_ count: Int, granted: @escaping @Sendable () -> Void) {
+    precondition(count <= capacity, "the configuration admits no such call")
+    let now = monitor.withLock {
+      if unsafe waiting.isEmpty, unsafe available >= count {
+        unsafe available -= count
+        return true
+      }
+      unsafe waiting.append((count, granted))
+      return false
+    }
+    if now { granted() }
+  }
+
+  /// Reserves frames, waiting for them.
+  func reserve(_ count: Int) {
+    let event = Event()
+    reserve(count) { event.set() }
+    event.wait()
+  }
+
+  func giveBack(_ count: Int) {
+    var ready: [@Sendable () -> Void] = []
+    monitor.withLock {
+      unsafe available += count
+      while let first = unsafe waiting.first, unsafe first.count <= available {
+        unsafe available -= first.count
+        ready.append(first.granted)
+        unsafe waiting.removeFirst()
+      }
+    }
+    for granted in ready { granted() }
+  }
+}

@@ -1,0 +1,78 @@
+@_exported public import BackingStores
+public import SystemPackage
+
+/// Why the cache refused. Every error names the operation, the file, the bytes and the cause; whatever is thrown, the cache stays usable.
+public struct CacheError: Error, Sendable {
+  /// What was asked of the cache.
+  public var operation: Operation
+  /// The file's path, or what its store calls itself. Empty where no file is concerned.
+  public var file: String
+  /// The bytes concerned, where the operation has any.
+  public var range: Range<Int64>?
+  public var cause: Cause
+
+  public enum Operation: String, Sendable {
+    case create = "create cache"
+    case open, read, borrow, residency, statistics, close
+  }
+
+  public enum Cause: Sendable {
+    /// The store refused.
+    case store(StoreError)
+    /// The configuration cannot work, with all that is wrong in it.
+    case configuration([Configuration.Problem])
+    /// The system did not give the memory: system call, cause and bytes asked for.
+    case memory(call: String, errno: Errno, byteCount: Int)
+    /// The process has as many caches as it can.
+    case tooManyCaches(limit: Int)
+    /// The handle is closed.
+    case closed
+    /// A position before the start of the file.
+    case negativeOffset(Int64)
+    /// A count below zero.
+    case negativeCount(Int)
+    /// A range that ends past the largest offset a file can have.
+    case rangeOverflow(offset: Int64, count: Int)
+    /// Every frame of the pool is held by readers or borrowers, so none can be given to this call.
+    case noFrames(limit: Int)
+    /// The store says a size that no file can have, or that the index cannot hold.
+    case impossibleSize(Int64)
+    /// This process was forked from the one that made the cache, and has not inherited its memory.
+    case forkedChild
+  }
+
+  public typealias Configuration = PageCache.Configuration
+
+  public init(operation: Operation, file: String, range: Range<Int64>? = nil, cause: Cause) {
+    self.operation = operation
+    self.file = file
+    self.range = range
+    self.cause = cause
+  }
+}
+
+extension CacheError: CustomStringConvertible {
+  public var description: String {
+    let place = range.map { " bytes \($0.lowerBound)..<\($0.upperBound)" } ?? ""
+    let subject = file.isEmpty ? "" : " \(file)"
+    return "\(operation.rawValue)\(subject)\(place): \(cause)"
+  }
+}
+
+extension CacheError.Cause: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .store(let error): "the store refused: \(error)"
+    case .configuration(let problems): problems.map(\.description).joined(separator: "; ")
+    case .memory(let call, let errno, let byteCount): "\(call) of \(byteCount) bytes: \(errno)"
+    case .tooManyCaches(let limit): "the process has \(limit) caches already"
+    case .closed: "the file is closed"
+    case .negativeOffset(let offset): "offset \(offset) is before the start of the file"
+    case .negativeCount(let count): "\(count) is no count of bytes"
+    case .rangeOverflow(let offset, let count): "\(count) bytes from \(offset) end past the largest offset"
+    case .noFrames(let limit): "every frame within the limit of \(limit) bytes is held by readers or borrowers"
+    case .impossibleSize(let size): "the store says its size is \(size) bytes"
+    case .forkedChild: "the process was forked from the one that made the cache"
+    }
+  }
+}

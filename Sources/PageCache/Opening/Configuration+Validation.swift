@@ -1,0 +1,64 @@
+import Folios
+import PageIndex
+import ReadCopyUpdate
+
+extension PageCache.Configuration {
+  /// Something that cannot work, with the number that would.
+  public enum Problem: Sendable, Equatable, CustomStringConvertible {
+    case memoryLimitTooSmall(given: Int, needed: Int)
+    case memoryLimitTooLarge(given: Int, largest: Int)
+    case folioOrdersOutOfRange(given: ClosedRange<Int>, allowed: ClosedRange<Int>)
+    case atomicLengthOutOfRange(given: Int, allowed: ClosedRange<Int>)
+    case ioThreadsOutOfRange(given: Int, allowed: ClosedRange<Int>)
+
+    public var description: String {
+      switch self {
+      case .memoryLimitTooSmall(let given, let needed):
+        "a limit of \(given) bytes cannot serve one call of the atomic length: it takes \(needed)"
+      case .memoryLimitTooLarge(let given, let largest):
+        "a limit of \(given) bytes is more than the \(largest) that an entry can address"
+      case .folioOrdersOutOfRange(let given, let allowed): "folio orders \(given) are not within \(allowed)"
+      case .atomicLengthOutOfRange(let given, let allowed): "an atomic length of \(given) bytes is not within \(allowed)"
+      case .ioThreadsOutOfRange(let given, let allowed): "\(given) I/O threads are not within \(allowed)"
+      }
+    }
+  }
+
+  static var allowedOrders: ClosedRange<Int> { 0...Entry.maximumOrder }
+  static var allowedThreads: ClosedRange<Int> { 1...64 }
+
+  /// A thread's scratch space holds two words for each slot that a read crosses, and a read that is not aligned crosses one more.
+  var allowedAtomicLengths: ClosedRange<Int> { 1...(ThreadRecord.scratchCount / 2 - 8) << frameShift }
+
+  /// Frames that one call of the atomic length can need: its own, and those of the large folios at its two ends.
+  var framesOfOneCall: Int {
+    let pages = (maximumAtomicLength + (1 << frameShift) - 1) >> frameShift + 1
+    return pages + (folioOrders.upperBound > 0 ? 2 << folioOrders.upperBound : 0)
+  }
+
+  /// Frames set aside for index nodes and for what waits for a grace period. A quarter of the pool, and at least three chunks.
+  func frameReserve(of frameCount: Int) -> Int { max(frameCount / 4, 48) }
+
+  /// All that is wrong; empty if a cache can be made of it. P6: a limit that cannot serve one call of the atomic length is refused.
+  public var problems: [Problem] {
+    var problems: [Problem] = []
+    let ordersAreRight =
+      Self.allowedOrders.contains(folioOrders.lowerBound) && Self.allowedOrders.contains(folioOrders.upperBound)
+    if !ordersAreRight { problems.append(.folioOrdersOutOfRange(given: folioOrders, allowed: Self.allowedOrders)) }
+    let lengthIsRight = allowedAtomicLengths.contains(maximumAtomicLength)
+    if !lengthIsRight {
+      problems.append(.atomicLengthOutOfRange(given: maximumAtomicLength, allowed: allowedAtomicLengths))
+    }
+    if !Self.allowedThreads.contains(ioThreads) {
+      problems.append(.ioThreadsOutOfRange(given: ioThreads, allowed: Self.allowedThreads))
+    }
+    let largest = Int(Entry.frameMask + 1) << frameShift
+    if memoryLimit > largest { problems.append(.memoryLimitTooLarge(given: memoryLimit, largest: largest)) }
+    if ordersAreRight, lengthIsRight {
+      let frames = max(framesOfOneCall + 48, (framesOfOneCall * 4 + 2) / 3)
+      let needed = frames * (1 << frameShift + FolioMetadata.byteCount)
+      if memoryLimit < needed { problems.append(.memoryLimitTooSmall(given: memoryLimit, needed: needed)) }
+    }
+    return problems
+  }
+}

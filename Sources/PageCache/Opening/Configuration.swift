@@ -1,0 +1,62 @@
+public import BackingStores
+public import Folios
+import PageIndex
+
+extension PageCache {
+  /// Every choice that a cache leaves to its owner, and what it costs.
+  public struct Configuration: Sendable, Equatable {
+    /// Bytes that frames, their metadata, index nodes and deferred frees may take together (P6). Resident memory grows up to it with use, in
+    /// 2 MiB steps where the kernel gives huge pages. Up to 1 TiB.
+    public var memoryLimit: Int
+
+    /// Orders of the folios that misses make: an order-n folio is 2^n frames of 4 KiB, 0...9. The lower bound is used for every miss, the
+    /// upper one is reached when misses follow one another in the file.
+    ///
+    /// Large folios cost a read of the whole folio from the store at each miss, and memory for bytes nobody asked for; they save index levels
+    /// and address-translation misses: at 1 GiB a hit costs about half with order 9.
+    public var folioOrders: ClosedRange<Int>
+
+    /// Bytes up to which a call is atomic (P1). Up to 4 MiB. A cache must be able to hold one such call, so a larger value needs a larger limit.
+    public var maximumAtomicLength: Int
+
+    /// What the arena's memory is. A shared memory object costs huge pages on most systems, and buys nothing yet: mappings will need it.
+    public var arenaKind: ArenaKind
+
+    /// Touch all memory when the cache is made, so that the system's shortage strikes then or never. Costs the whole limit at once, and about 0.1
+    /// seconds a GiB.
+    public var populatesArena: Bool
+
+    /// Keep the arena from being swapped out. Needs `RLIMIT_MEMLOCK`; includes populating it.
+    public var locksArena: Bool
+
+    /// Threads that do the store's work for `async` reads. They start when the first such read misses. 1...64.
+    public var ioThreads: Int
+
+    /// Whether local files are read past the kernel's page cache.
+    public var directIO: DirectIOPolicy
+
+    /// Base-2 logarithm of the bytes in a frame.
+    package var frameShift = 12
+    /// Base-2 logarithm of the slots in an index node; nil chooses by the file's size.
+    package var fanOutShift: Int?
+    /// Bits of version in use.
+    package var versionBits = 24
+    /// Whether readers may rely on membarrier(2).
+    package var usesMembarrier = true
+
+    public init(
+      memoryLimit: Int, folioOrders: ClosedRange<Int> = 0...0, maximumAtomicLength: Int = 1 << 20,
+      arenaKind: ArenaKind = .privateAnonymous, populatesArena: Bool = false, locksArena: Bool = false,
+      ioThreads: Int = 4, directIO: DirectIOPolicy = .automatic
+    ) {
+      self.memoryLimit = memoryLimit
+      self.folioOrders = folioOrders
+      self.maximumAtomicLength = maximumAtomicLength
+      self.arenaKind = arenaKind
+      self.populatesArena = populatesArena
+      self.locksArena = locksArena
+      self.ioThreads = ioThreads
+      self.directIO = directIO
+    }
+  }
+}

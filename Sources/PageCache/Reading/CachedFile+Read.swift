@@ -1,0 +1,140 @@
+import PageIndex
+import Primitives
+import ReadCopyUpdate
+
+extension CachedFile {
+  /// Reads into memory of the caller's.
+  ///
+  /// A read of up to the configuration's `maximumAtomicLength` returns the bytes of one instant (P1); a longer one is a sequence of such
+  /// pieces. Offset and length need no alignment. Memory past the returned count is not changed (P3); if the call throws, it may be.
+  /// - Parameters:
+  ///   - offset: bytes from the start of the file.
+  ///   - buffer: where the bytes go. Its length is how many are wanted.
+  /// - Returns: bytes read: fewer than wanted only at the end of the file, 0 at or past it.
+  /// - Throws: `CacheError` with cause `.closed`, `.negativeOffset`, `.rangeOverflow`, `.store`, `.noFrames` or `.forkedChild`.
+  /// - Cost: hit: no lock, no system call, no allocation, no store to shared memory (P2). Miss: one read of the store for each run of missing
+  ///   folios, done by the calling thread; a few locks and allocations.
+  /// - Note: S0 of the ledger; the protocol is described in `Hit.swift`.
+  @discardableResult
+  public func read(fromAbsoluteOffset offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws(CacheError) -> Int {
+    if let start = buffer.baseAddress {
+      let count = unsafe hit(offset: offset, to: start, count: buffer.count)
+      if count != notServed { return count }
+    }
+    return try unsafe readSlowly(offset: offset, into: buffer)
+  }
+
+  /// Reads if it can be done without blocking: everything is cached.
+  /// - Returns: bytes read, or nil if the store would have to be asked. Nothing is started.
+  /// - Throws: as `read(fromAbsoluteOffset:into:)`, but for `.store` and `.noFrames`.
+  /// - Cost: that of a hit, also when it returns nil; a read longer than the atomic length may have copied part of it by then.
+  public func tryRead(
+    fromAbsoluteOffset offset: Int64, into buffer: UnsafeMutableRawBufferPointer
+  ) throws(CacheError) -> Int? {
+    if let start = buffer.baseAddress {
+      let count = unsafe hit(offset: offset, to: start, count: buffer.count)
+      if count != notServed { return count }
+    }
+    return try readPieces(offset: offset, count: buffer.count) { (offset, count, done) throws(CacheError) in
+      var sink = unsafe ContiguousSink(buffer.baseAddress.unsafelyUnwrapped + done)
+      return generalHit(offset: offset, count: count, into: &sink)
+    }
+  }
+
+  /// The hit path: one slot, everything in place. `notServed` sends the caller to the slow path, which finds out why.
+  ///
+  /// Inlined into its callers, so that a hit is one call deep. scripts/check-hit-path disassembles it.
+  @inline(__always)
+  func hit(offset: Int64, to destination: UnsafeMutableRawPointer, count: Int) -> Int {
+    // No record: a thread that is new here, a system without membarrier, or a forked child.
+    guard count > 0, let record = ThreadRecord.fast(slot: slotNumber) else { return notServed }
+    record.enter(clock)
+    // Acquire pairs with the release in `close` and with the publication of the handle. Zero: closed.
+    guard let words = FileWords(word: active.loadAcquire()) else {
+      record.exit()
+      return notServed
+    }
+    let done = unsafe Hit.plain(words, offset: UInt64(bitPattern: offset), to: destination, count: count)
+    record.exit()
+    if done != notServed {
+      record.counter(Counter.hitSizes &+ Counter.sizeClass(UInt64(truncatingIfNeeded: done))).addAsOnlyWriter(1)
+    }
+    return done
+  }
+
+  /// A hit of any shape: many slots, holes, a thread that is not registered yet. No lock and no system call either, but for registering.
+  func generalHit<S: Sink>(offset: UInt64, count: Int, into sink: inout S) -> Int {
+    let record = engine.domain.record()
+    engine.domain.enter(record)
+    guard let words = FileWords(word: active.loadAcquire()) else {
+      record.exit()
+      return notServed
+    }
+    let done = Hit.general(words, record: record, offset: offset, count: count, into: &sink)
+    record.exit()
+    if done != notServed {
+      record.counter(Counter.hitSizes + Counter.sizeClass(UInt64(done))).addAsOnlyWriter(1)
+    }
+    return done
+  }
+
+  /// Everything that is not a plain hit, in atomic pieces.
+  @inline(never)
+  func readSlowly(offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws(CacheError) -> Int {
+    let read = try readPieces(offset: offset, count: buffer.count) { (offset, count, done) throws(CacheError) in
+      var sink = unsafe ContiguousSink(buffer.baseAddress.unsafelyUnwrapped + done)
+      let copied = generalHit(offset: offset, count: count, into: &sink)
+      return copied != notServed ? copied : try readMissing(offset: offset, count: count, into: &sink)
+    }
+    // Only a piece that declines ends early.
+    return read ?? 0
+  }
+
+  /// Cuts a call into atomic pieces, checking it first.
+  /// - Parameter piece: reads one that begins inside the file; `notServed` to decline.
+  /// - Returns: bytes read, or nil if a piece declined.
+  func readPieces(
+    offset: Int64, count: Int,
+    _ piece: (_ offset: UInt64, _ count: Int, _ done: Int) throws(CacheError) -> Int
+  ) throws(CacheError) -> Int? {
+    let range = try checked(.read, offset: offset, count: count)
+    let file = try file(.read, range)
+    var done = 0
+    while done < count {
+      let position = UInt64(offset) + UInt64(done)
+      guard position < file.words.size.loadAcquire() else { return done }
+      let wanted = min(count - done, engine.configuration.maximumAtomicLength)
+      let copied = try piece(position, wanted, done)
+      guard copied != notServed else { return nil }
+      done += copied
+      if copied < wanted { return done }
+    }
+    return done
+  }
+
+  /// Reads a piece that was not all there: fills what is missing, on this thread, and copies while holding it.
+  func readMissing<S: Sink>(offset: UInt64, count: Int, into sink: inout S) throws(CacheError) -> Int {
+    let range = Int64(offset)..<Int64(offset) + Int64(count)
+    let file = try file(.read, range)
+    countSlowRead(count)
+    while true {
+      let size = file.words.size.loadAcquire()
+      guard offset < size else { return 0 }
+      let slow = SlowRead(file, offset: offset, count: min(UInt64(count), size - offset), operation: .read)
+      slow.reserve()
+      while true {
+        let fills = try slow.advance(.caller)
+        if fills.isEmpty { break }
+        for fill in fills { try fill.wait() }
+      }
+      let copied = generalHit(offset: offset, count: count, into: &sink)
+      if copied != notServed { return copied }
+      // Closed, or changed all the while: look again.
+      _ = try self.file(.read, range)
+    }
+  }
+
+  func countSlowRead(_ count: Int) {
+    engine.domain.record().counter(Counter.slowSizes + Counter.sizeClass(UInt64(max(1, count)))).addAsOnlyWriter(1)
+  }
+}

@@ -1,0 +1,162 @@
+import PageIndex
+import Primitives
+import ReadCopyUpdate
+
+// Reading without a lock, without a system call, and without a store to shared memory (P2). One protocol for every length (L17):
+//
+//   1. enter a read section: no frame that is seen from here on is given to anybody else before the section ends (P5)
+//   2. load the size, then each slot's word; acquire, so that the frames' bytes are not older than the words
+//   3. copy from the frames straight to the caller
+//   4. acquire fence, so that the words below are not older than the bytes; load each word and the size again: if all are as they were, the bytes
+//      are those of one instant, the one between the last load of step 2 and the first of step 4
+//   5. leave the section
+//
+// The size comes first and last (L6): a truncation inside the last folio removes nothing from the index, so only the size tells of it; and a
+// reader that took the size last could pair words from before a change with a size from after it.
+//
+// `plain` serves what lies in one slot and needs no cold work. `general` serves the rest: many slots, holes, first accesses.
+
+/// A read that has not been served: the slow path must look.
+let notServed = -1
+
+enum Hit {
+  /// Copies up to `count` bytes that lie in one slot. The caller has entered the read section.
+  /// - Returns: bytes copied, or `notServed`.
+  /// - Cost: no store but to the destination; about 40 instructions and the copy.
+  @inline(__always)
+  static func plain(_ words: FileWords, offset: UInt64, to destination: UnsafeMutableRawPointer, count wanted: Int) -> Int {
+    let size = words.size.loadAcquire()
+    // Also false for offsets that were negative.
+    guard offset < size else { return notServed }
+    let count = min(UInt64(truncatingIfNeeded: wanted), size &- offset)
+    let frameShift = words.frameShift
+    guard
+      let location = PageIndex.locate(
+        root: words.root, fanOutShift: words.fanOutShift, page: offset &>> frameShift)
+    else { return notServed }
+    let entry = location.entry
+    guard entry.isPlainHit else { return notServed }
+    let slotByteCount = (1 as UInt64) &<< (location.shift &+ frameShift)
+    let within = offset & (slotByteCount &- 1)
+    guard count <= slotByteCount &- within else { return notServed }
+    let source = unsafe UnsafeRawPointer(
+      bitPattern: words.arena &+ UInt(truncatingIfNeeded: entry.frame &<< frameShift &+ within)
+    ).unsafelyUnwrapped
+    unsafe racyCopy(to: destination, from: source, count: Int(truncatingIfNeeded: count))
+    acquireFence()
+    guard Entry(word: location.slot.loadRelaxed()).isSame(as: entry), words.size.loadRelaxed() == size else {
+      return notServed
+    }
+    return Int(truncatingIfNeeded: count)
+  }
+
+  /// Copies up to `count` bytes, which may cross any number of slots. The caller has entered the read section.
+  /// - Parameter count: at most the atomic length, so that the words fit the thread's scratch space.
+  /// - Returns: bytes copied, or `notServed` if something is missing or kept changing.
+  /// - Cost: as `plain`, for each slot; a compare-and-exchange for each slot that is read for the first time since reclaim passed.
+  static func general<S: Sink>(
+    _ words: FileWords, record: ThreadRecord, offset: UInt64, count wanted: Int, into sink: inout S
+  ) -> Int {
+    for _ in 0..<attempts {
+      let size = words.size.loadAcquire()
+      guard offset < size, wanted > 0 else { return notServed }
+      let count = min(UInt64(wanted), size - offset)
+      guard let slots = unsafe gather(words, scratch: record.scratch, offset: offset, count: count) else {
+        return notServed
+      }
+      sink.rewind()
+      unsafe copy(words, scratch: record.scratch, slots: slots, offset: offset, count: count, into: &sink)
+      acquireFence()
+      if words.size.loadRelaxed() == size, unsafe areUnchanged(record.scratch, slots: slots) { return Int(count) }
+      record.counter(Counter.retries).addAsOnlyWriter(1)
+    }
+    return notServed
+  }
+
+  private static var attempts: Int { 4 }
+
+  /// Notes every slot of the range in two words: its address, with its shift in the eight bits that user addresses do not use, and its entry.
+  /// - Returns: how many slots, or nil if one has nothing to read.
+  private static func gather(
+    _ words: FileWords, scratch: UnsafeMutablePointer<UInt64>, offset: UInt64, count: UInt64
+  ) -> Int? {
+    let frameShift = words.frameShift
+    let fanOutMask = (1 as UInt64) &<< words.fanOutShift &- 1
+    let lastPage = (offset + count - 1) &>> frameShift
+    var page = offset &>> frameShift
+    var number = 0
+    var known: PageIndex.Location?
+    while true {
+      let location: PageIndex.Location
+      if let next = known {
+        location = next
+      } else {
+        guard let found = PageIndex.locate(root: words.root, fanOutShift: words.fanOutShift, page: page) else { return nil }
+        location = found
+      }
+      let entry = location.entry
+      guard entry.isStable && entry.word & Entry.readAheadBit == 0 || entry.kind == .hole else { return nil }
+      if entry.isFolio, !entry.isAccessed { PageIndex.setAccessed(location.slot, entry) }
+      assert(number < ThreadRecord.scratchCount / 2)
+      unsafe scratch[2 &* number] = UInt64(UInt(bitPattern: location.slot.address)) | location.shift &<< 56
+      unsafe scratch[2 &* number &+ 1] = entry.word
+      number &+= 1
+      page = (page | (1 &<< location.shift &- 1)) &+ 1
+      if page > lastPage { return number }
+      // The next slot of the same node is the next word, if it is no node itself.
+      known = nil
+      if page &>> location.shift & fanOutMask != 0 {
+        let slot = unsafe SharedWord(at: location.slot.address + 8)
+        let next = Entry(word: slot.loadAcquire())
+        if !next.isNode { known = PageIndex.Location(slot: slot, entry: next, shift: location.shift) }
+      }
+    }
+  }
+
+  /// Copies what the gathered slots name, joining pieces that lie side by side in the arena.
+  private static func copy<S: Sink>(
+    _ words: FileWords, scratch: UnsafeMutablePointer<UInt64>, slots: Int, offset: UInt64, count: UInt64, into sink: inout S
+  ) {
+    var position = offset
+    let end = offset + count
+    var runStart: UInt = 0
+    var runCount: UInt = 0
+    for number in 0..<slots {
+      let shift = unsafe scratch[2 &* number] &>> 56
+      let entry = unsafe Entry(word: scratch[2 &* number &+ 1])
+      let slotByteCount = (1 as UInt64) &<< (shift &+ words.frameShift)
+      let within = position & (slotByteCount &- 1)
+      let piece = min(slotByteCount &- within, end &- position)
+      position &+= piece
+      let length = UInt(truncatingIfNeeded: piece)
+      // A hole has no address: zero stands for it.
+      let start = entry.isFolio ? words.arena &+ UInt(truncatingIfNeeded: entry.frame &<< words.frameShift &+ within) : 0
+      if number > 0, start == 0 ? runStart == 0 : runStart != 0 && runStart &+ runCount == start {
+        runCount &+= length
+      } else {
+        if runCount > 0 { flush(runStart, runCount, into: &sink) }
+        runStart = start
+        runCount = length
+      }
+    }
+    flush(runStart, runCount, into: &sink)
+  }
+
+  @inline(__always)
+  private static func flush<S: Sink>(_ start: UInt, _ count: UInt, into sink: inout S) {
+    if let source = unsafe UnsafeRawPointer(bitPattern: start) {
+      unsafe sink.copy(from: source, count: Int(count))
+    } else {
+      sink.zero(count: Int(count))
+    }
+  }
+
+  private static func areUnchanged(_ scratch: UnsafeMutablePointer<UInt64>, slots: Int) -> Bool {
+    for number in 0..<slots {
+      let address = unsafe UInt(truncatingIfNeeded: scratch[2 &* number] & 0x00FF_FFFF_FFFF_FFFF)
+      let slot = unsafe SharedWord(at: UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped)
+      guard unsafe Entry(word: slot.loadRelaxed()).isSame(as: Entry(word: scratch[2 &* number &+ 1])) else { return false }
+    }
+    return true
+  }
+}
