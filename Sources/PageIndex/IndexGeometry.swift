@@ -5,10 +5,16 @@ package struct IndexGeometry: Sendable, Equatable {
   /// Bits of version in use: 2...24. Fewer make the counter wrap sooner.
   package var versionBits: Int
 
-  package init(fanOutShift: Int = 6, versionBits: Int = Int(Entry.versionBits)) {
+  /// Base-2 logarithm of the bytes in a page, if lookups are to be made by byte offset (`PageIndex.locate(root:slotMask:key:)`): saves them a
+  /// shift. 0...16.
+  package var keyShift: Int
+
+  package init(fanOutShift: Int = 6, versionBits: Int = Int(Entry.versionBits), keyShift: Int = 0) {
     precondition((1...9).contains(fanOutShift) && (2...Int(Entry.versionBits)).contains(versionBits))
+    precondition((0...16).contains(keyShift))
     self.fanOutShift = fanOutShift
     self.versionBits = versionBits
+    self.keyShift = keyShift
   }
 
   package var fanOut: Int { 1 << fanOutShift }

@@ -110,7 +110,7 @@ extension PageIndex {
         if entry.isEmpty {
           let child = reserve.take()
           child.initialise(parent: node, slotInParent: number, shift: node.shift - fanOutShift, fanOut: fanOut)
-          replace(node, number, with: .node(child, shift: child.shift))
+          replace(node, number, with: nodeEntry(for: child))
         } else {
           pushDown(node, number, reserve: &reserve)
         }
@@ -133,7 +133,7 @@ extension PageIndex {
       while page >> UInt64(top) > slotMask { top += fanOutShift }
       let node = reserve.take()
       node.initialise(parent: nil, slotInParent: 0, shift: top, fanOut: fanOut)
-      root.storeRelease(Entry.node(node, shift: top).word)
+      root.storeRelease(nodeEntry(for: node).word)
     }
     while true {
       let old = rootNode
@@ -148,7 +148,7 @@ extension PageIndex {
       old.parent = unsafe UInt64(UInt(bitPattern: node.slots))
       old.slotInParent = 0
       // Readers that started at the old root stay right: it is still part of the tree.
-      root.storeRelease(Entry.node(node, shift: node.shift).word)
+      root.storeRelease(nodeEntry(for: node).word)
     }
   }
 
@@ -167,7 +167,7 @@ extension PageIndex {
       for slot in 0..<fanOut { child.setMark(slot, mark, to: true, fanOut: fanOut) }
     }
     // The number of used slots does not change. A reader of the old word sees that it is gone and looks again.
-    node.slot(number).storeRelease(Entry.node(child, shift: child.shift).word)
+    node.slot(number).storeRelease(nodeEntry(for: child).word)
   }
 
   private func node(containing found: Found) -> Node {

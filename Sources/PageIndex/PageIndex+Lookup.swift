@@ -7,7 +7,7 @@ extension PageIndex {
     /// The word's own address: load it again to see whether it changed. Valid while the read section or the lock lasts.
     public let slot: SharedWord
     public let entry: Entry
-    /// The slot covers `2^shift` pages, from a multiple of that on.
+    /// The slot covers `2^shift` pages, from a multiple of that on; bytes, if it was located by byte offset.
     public let shift: UInt64
 
     @inlinable @inline(__always)
@@ -18,20 +18,20 @@ extension PageIndex {
     }
   }
 
-  /// Finds the slot that covers a page: nil where there is no node for it. Needs a read section or the lock.
+  /// Finds the slot that covers a key: nil where there is no node for it. Needs a read section or the lock.
+  ///
+  /// A key is a page number shifted left by the geometry's `keyShift`: a byte offset.
   ///
   /// The acquire loads pair with the release stores of `replace`: a node is initialised, and a frame filled, before it can be reached.
   /// The entry may be `retry`: the node is leaving the tree; start again.
   /// - Cost: one load a level and one for the root; no store.
   @inlinable @inline(__always)
-  package static func locate(root: SharedWord, fanOutShift: UInt64, page: UInt64) -> Location? {
+  package static func locate(root: SharedWord, slotMask: UInt64, key: UInt64) -> Location? {
     var entry = Entry(word: root.loadAcquire())
-    guard entry.isNode else { return nil }
-    let mask = (1 as UInt64) &<< fanOutShift &- 1
-    guard page &>> entry.nodeShift <= mask else { return nil }
+    guard entry.isNode, key &>> entry.nodeShift <= slotMask else { return nil }
     while true {
       let shift = entry.nodeShift
-      let offset = (page &>> shift & mask) &<< 3
+      let offset = (key &>> shift & slotMask) &<< 3
       // Safe: a node entry holds the address of `fanOut` slots, which stay allocated for a grace period after they leave the tree.
       let slot = unsafe SharedWord(
         at: UnsafeMutableRawPointer(bitPattern: entry.nodeSlots &+ UInt(truncatingIfNeeded: offset)).unsafelyUnwrapped)
@@ -43,9 +43,9 @@ extension PageIndex {
   /// Finds the slot that covers a page. Needs a read section or the lock.
   package func locate(_ page: UInt64) -> Location? {
     while true {
-      let found = PageIndex.locate(root: root, fanOutShift: UInt64(fanOutShift), page: page)
-      if let found, found.entry == .retry { continue }
-      return found
+      guard let found = PageIndex.locate(root: root, slotMask: slotMask, key: page << keyShift) else { return nil }
+      if found.entry == .retry { continue }
+      return Location(slot: found.slot, entry: found.entry, shift: found.shift - keyShift)
     }
   }
 
@@ -71,9 +71,9 @@ extension PageIndex {
     var page = first
     search: while page <= last {
       let top = Entry(word: root.loadAcquire())
-      guard top.isNode, page >> top.nodeShift <= slotMask else { return nil }
+      guard top.isNode, page >> pageShift(top) <= slotMask else { return nil }
       var node = unsafe Node(slots: UnsafeMutableRawPointer(bitPattern: top.nodeSlots).unsafelyUnwrapped)
-      var shift = top.nodeShift
+      var shift = pageShift(top)
       while true {
         let start = Int(page >> shift & slotMask)
         guard let number = firstUsed(in: node, from: start, marked: mark) else {
@@ -96,7 +96,7 @@ extension PageIndex {
             page: (page >> shift) << shift, pageCount: 1 << shift, location: Location(slot: slot, entry: entry, shift: shift))
         }
         node = unsafe Node(slots: UnsafeMutableRawPointer(bitPattern: entry.nodeSlots).unsafelyUnwrapped)
-        shift = entry.nodeShift
+        shift = pageShift(entry)
       }
     }
     return nil

@@ -23,6 +23,7 @@ public final class PageIndex: @unchecked Sendable {
   package let geometry: IndexGeometry
   package let nodes: any NodeAllocator
   let fanOutShift: Int
+  let keyShift: UInt64
   let fanOut: Int
   private let monitor = Monitor()
   /// Guarded by the lock.
@@ -35,6 +36,7 @@ public final class PageIndex: @unchecked Sendable {
     self.root = root
     fanOutShift = geometry.fanOutShift
     fanOut = geometry.fanOut
+    keyShift = UInt64(geometry.keyShift)
     root.storeRelaxed(0)
   }
 
@@ -61,6 +63,12 @@ public final class PageIndex: @unchecked Sendable {
   }
 
   var slotMask: UInt64 { UInt64(fanOut - 1) }
+
+  /// The entry that leads to a node.
+  func nodeEntry(for node: Node) -> Entry { .node(node, shift: node.shift + geometry.keyShift) }
+
+  /// How far a page number is shifted to choose a slot of the node that an entry leads to.
+  func pageShift(_ entry: Entry) -> UInt64 { entry.nodeShift - keyShift }
 
   /// The level at which an entry of this order sits, as the shift of that level.
   func levelShift(order: Int) -> Int { order / fanOutShift * fanOutShift }

@@ -17,7 +17,7 @@ let raw = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 
 for o in stride(from: 0, to: size, by: 1 << 20) { let n = try unsafe file.read(fromAbsoluteOffset: Int64(o), into: raw); if n == 0 { print("eof") } }
 for o in stride(from: 0, to: size, by: 1 << 20) { let n = try unsafe file.read(fromAbsoluteOffset: Int64(o), into: raw); if n == 0 { print("eof") } }
 let map = unsafe mmap(nil, size, PROT_READ, MAP_SHARED | 0x8000, fd.rawValue, 0)!
-let blocks = UInt64(size / block)
+let blocks = UInt64((CommandLine.arguments.count > 4 ? Int(CommandLine.arguments[4])! : size) / block)
 for _ in 0..<3 {
   let n = 5_000_000
   var r = RandomWords(seed: 1)

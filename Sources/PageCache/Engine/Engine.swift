@@ -53,7 +53,7 @@ final class Engine: Sendable {
     let shift =
       configuration.fanOutShift
       ?? (size > 64 << Int64(pool.frameShift) && size / 4 <= Int64(configuration.memoryLimit) ? 9 : 6)
-    return IndexGeometry(fanOutShift: shift, versionBits: configuration.versionBits)
+    return IndexGeometry(fanOutShift: shift, versionBits: configuration.versionBits, keyShift: configuration.frameShift)
   }
 
   // MARK: Files

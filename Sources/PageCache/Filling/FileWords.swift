@@ -6,7 +6,7 @@ import Primitives
 ///   byte 0   size           bytes
 ///        8   root           where the index starts
 ///       16   arena          address of frame 0       set once
-///       24   fanOutShift    of the index             set once
+///       24   slotMask       slots of a node - 1      set once
 ///       32   frameShift     of the arena             set once
 ///       64   lastMiss       page after the last miss, for detecting sequential misses; a line of its own
 /// ```
@@ -29,7 +29,7 @@ struct FileWords: @unchecked Sendable {
   @inline(__always) var size: SharedWord { unsafe SharedWord(at: base) }
   @inline(__always) var root: SharedWord { unsafe SharedWord(at: base + 8) }
   @inline(__always) var arena: UInt { unsafe (base + 16).load(as: UInt.self) }
-  @inline(__always) var fanOutShift: UInt64 { unsafe (base + 24).load(as: UInt64.self) }
+  @inline(__always) var slotMask: UInt64 { unsafe (base + 24).load(as: UInt64.self) }
   @inline(__always) var frameShift: UInt64 { unsafe (base + 32).load(as: UInt64.self) }
   var lastMiss: SharedWord { unsafe SharedWord(at: base + 64) }
 
@@ -37,7 +37,7 @@ struct FileWords: @unchecked Sendable {
     let base = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 128)
     unsafe base.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
     unsafe (base + 16).storeBytes(of: UInt(bitPattern: arena), as: UInt.self)
-    unsafe (base + 24).storeBytes(of: UInt64(fanOutShift), as: UInt64.self)
+    unsafe (base + 24).storeBytes(of: 1 << UInt64(fanOutShift) - 1, as: UInt64.self)
     unsafe (base + 32).storeBytes(of: UInt64(frameShift), as: UInt64.self)
     let words = unsafe FileWords(base: base)
     words.size.storeRelaxed(UInt64(size))

@@ -29,18 +29,14 @@ enum Hit {
     // Also false for offsets that were negative.
     guard offset < size else { return notServed }
     let count = min(UInt64(truncatingIfNeeded: wanted), size &- offset)
-    let frameShift = words.frameShift
-    guard
-      let location = PageIndex.locate(
-        root: words.root, fanOutShift: words.fanOutShift, page: offset &>> frameShift)
-    else { return notServed }
+    guard let location = PageIndex.locate(root: words.root, slotMask: words.slotMask, key: offset) else { return notServed }
     let entry = location.entry
     guard entry.isPlainHit else { return notServed }
-    let slotByteCount = (1 as UInt64) &<< (location.shift &+ frameShift)
+    let slotByteCount = (1 as UInt64) &<< location.shift
     let within = offset & (slotByteCount &- 1)
     guard count <= slotByteCount &- within else { return notServed }
     let source = unsafe UnsafeRawPointer(
-      bitPattern: words.arena &+ UInt(truncatingIfNeeded: entry.frame &<< frameShift &+ within)
+      bitPattern: words.arena &+ UInt(truncatingIfNeeded: entry.frame &<< words.frameShift &+ within)
     ).unsafelyUnwrapped
     unsafe racyCopy(to: destination, from: source, count: Int(truncatingIfNeeded: count))
     acquireFence()
@@ -80,10 +76,9 @@ enum Hit {
   private static func gather(
     _ words: FileWords, scratch: UnsafeMutablePointer<UInt64>, offset: UInt64, count: UInt64
   ) -> Int? {
-    let frameShift = words.frameShift
-    let fanOutMask = (1 as UInt64) &<< words.fanOutShift &- 1
-    let lastPage = (offset + count - 1) &>> frameShift
-    var page = offset &>> frameShift
+    let slotMask = words.slotMask
+    let last = offset + count - 1
+    var position = offset
     var number = 0
     var known: PageIndex.Location?
     while true {
@@ -91,7 +86,7 @@ enum Hit {
       if let next = known {
         location = next
       } else {
-        guard let found = PageIndex.locate(root: words.root, fanOutShift: words.fanOutShift, page: page) else { return nil }
+        guard let found = PageIndex.locate(root: words.root, slotMask: slotMask, key: position) else { return nil }
         location = found
       }
       let entry = location.entry
@@ -101,11 +96,11 @@ enum Hit {
       unsafe scratch[2 &* number] = UInt64(UInt(bitPattern: location.slot.address)) | location.shift &<< 56
       unsafe scratch[2 &* number &+ 1] = entry.word
       number &+= 1
-      page = (page | (1 &<< location.shift &- 1)) &+ 1
-      if page > lastPage { return number }
+      position = (position | (1 &<< location.shift &- 1)) &+ 1
+      if position > last { return number }
       // The next slot of the same node is the next word, if it is no node itself.
       known = nil
-      if page &>> location.shift & fanOutMask != 0 {
+      if position &>> location.shift & slotMask != 0 {
         let slot = unsafe SharedWord(at: location.slot.address + 8)
         let next = Entry(word: slot.loadAcquire())
         if !next.isNode { known = PageIndex.Location(slot: slot, entry: next, shift: location.shift) }
@@ -124,7 +119,7 @@ enum Hit {
     for number in 0..<slots {
       let shift = unsafe scratch[2 &* number] &>> 56
       let entry = unsafe Entry(word: scratch[2 &* number &+ 1])
-      let slotByteCount = (1 as UInt64) &<< (shift &+ words.frameShift)
+      let slotByteCount = (1 as UInt64) &<< shift
       let within = position & (slotByteCount &- 1)
       let piece = min(slotByteCount &- within, end &- position)
       position &+= piece
