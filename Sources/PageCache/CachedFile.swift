@@ -9,7 +9,7 @@ import ReadCopyUpdate
 /// Any number of threads may use one handle, or a handle each: it makes no difference to what they pay, and a hit pays nothing for the
 /// others (P2).
 public final class CachedFile: Sendable {
-  /// Address of the file's hot words; zero when this handle is closed. Written once.
+  /// Address of the file's hot words; of `FileWords.closed` when this handle is closed. Written once.
   let active: InlineWord
   /// For the hit path: where the calling thread's record is, and the clock to note in it.
   let slotNumber: Int
@@ -51,8 +51,9 @@ public final class CachedFile: Sendable {
   /// - Cost: a grace period; with the last handle, a lock for each cached folio and a close(2) for each descriptor.
   public func close() throws(CacheError) {
     try checkProcess(.close)
-    // Acquire and release: exactly one caller gets the file, and readers that find zero go to the slow path, which finds the file closed.
-    guard active.exchangeAcquireRelease(0) != 0 else { throw error(.close, nil, .closed) }
+    // Acquire and release: exactly one caller gets the file. Readers that find no bytes go to the slow path, which finds the file closed.
+    let closed = FileWords.closed.word
+    guard active.exchangeAcquireRelease(closed) != closed else { throw error(.close, nil, .closed) }
     let file = guarding.withLock { () -> FileCore? in
       defer { unsafe openFile = nil }
       return unsafe openFile

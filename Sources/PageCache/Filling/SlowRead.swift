@@ -68,7 +68,7 @@ final class SlowRead: Sendable {
       let found = file.index.locate(page)
       var isPresent = false
       if let found {
-        if found.entry.kind == .hole {
+        if found.entry.isHole {
           isPresent = true
         } else if found.entry.isStable {
           isPresent = hold(found, in: pool)
@@ -82,7 +82,7 @@ final class SlowRead: Sendable {
   }
 
   private func hold(_ found: PageIndex.Location, in pool: FramePool) -> Bool {
-    let head = found.entry.headFrame
+    let head = found.entry.headFrame(shift: pool.frameShift)
     if monitor.withLock({ unsafe held.contains(head) }) { return true }
     guard let reference = SpeculativeReference(pool, head: head)?.confirm(found) else { return false }
     let confirmed = reference.intoHead()

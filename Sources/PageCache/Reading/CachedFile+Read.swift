@@ -17,10 +17,8 @@ extension CachedFile {
   /// - Note: S0 of the ledger; the protocol is described in `Hit.swift`.
   @discardableResult
   public func read(fromAbsoluteOffset offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws(CacheError) -> Int {
-    if let start = buffer.baseAddress {
-      let count = unsafe hit(offset: offset, to: start, count: buffer.count)
-      if count != notServed { return count }
-    }
+    let count = unsafe hit(offset: offset, to: buffer)
+    if count != notServed { return count }
     return try unsafe readSlowly(offset: offset, into: buffer)
   }
 
@@ -31,10 +29,8 @@ extension CachedFile {
   public func tryRead(
     fromAbsoluteOffset offset: Int64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(CacheError) -> Int? {
-    if let start = buffer.baseAddress {
-      let count = unsafe hit(offset: offset, to: start, count: buffer.count)
-      if count != notServed { return count }
-    }
+    let count = unsafe hit(offset: offset, to: buffer)
+    if count != notServed { return count }
     return try readPieces(offset: offset, count: buffer.count) { (offset, count, done) throws(CacheError) in
       var sink = unsafe ContiguousSink(buffer.baseAddress.unsafelyUnwrapped + done)
       return generalHit(offset: offset, count: count, into: &sink)
@@ -45,15 +41,15 @@ extension CachedFile {
   ///
   /// Inlined into its callers, so that a hit is one call deep. scripts/check-hit-path disassembles it.
   @inline(__always)
-  func hit(offset: Int64, to destination: UnsafeMutableRawPointer, count: Int) -> Int {
+  func hit(offset: Int64, to buffer: UnsafeMutableRawBufferPointer) -> Int {
     // No record: a thread that is new here, a system without membarrier, or a forked child.
+    let count = buffer.count
     guard count > 0, let record = ThreadRecord.fast(slot: slotNumber) else { return notServed }
     record.enter(clock)
-    // Acquire pairs with the release in `close` and with the publication of the handle. Zero: closed.
-    guard let words = FileWords(word: active.loadAcquire()) else {
-      record.exit()
-      return notServed
-    }
+    // Acquire pairs with the release in `close` and with the publication of the handle.
+    let words = FileWords(word: active.loadAcquire())
+    // Safe: a buffer with bytes has an address.
+    let destination = unsafe buffer.baseAddress.unsafelyUnwrapped
     let done = unsafe Hit.plain(words, offset: UInt64(bitPattern: offset), to: destination, count: count)
     record.exit()
     if done != notServed {
@@ -66,10 +62,7 @@ extension CachedFile {
   func generalHit<S: Sink>(offset: UInt64, count: Int, into sink: inout S) -> Int {
     let record = engine.domain.record()
     engine.domain.enter(record)
-    guard let words = FileWords(word: active.loadAcquire()) else {
-      record.exit()
-      return notServed
-    }
+    let words = FileWords(word: active.loadAcquire())
     let done = Hit.general(words, record: record, offset: offset, count: count, into: &sink)
     record.exit()
     if done != notServed {

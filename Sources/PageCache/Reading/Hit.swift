@@ -29,20 +29,19 @@ enum Hit {
     // Also false for offsets that were negative.
     guard offset < size else { return notServed }
     let count = min(UInt64(truncatingIfNeeded: wanted), size &- offset)
-    guard let location = PageIndex.locate(root: words.root, slotMask: words.slotMask, key: offset) else { return notServed }
+    guard let location = PageIndex.locateCovered(root: words.root, slotMask: words.slotMask, key: offset) else { return notServed }
     let entry = location.entry
     guard entry.isPlainHit else { return notServed }
     let slotByteCount = (1 as UInt64) &<< location.shift
     let within = offset & (slotByteCount &- 1)
     guard count <= slotByteCount &- within else { return notServed }
     let source = unsafe UnsafeRawPointer(
-      bitPattern: words.arena &+ UInt(truncatingIfNeeded: entry.frame &<< words.frameShift &+ within)
+      bitPattern: words.arena &+ UInt(truncatingIfNeeded: entry.arenaOffset &+ within)
     ).unsafelyUnwrapped
     unsafe racyCopy(to: destination, from: source, count: Int(truncatingIfNeeded: count))
     acquireFence()
-    guard Entry(word: location.slot.loadRelaxed()).isSame(as: entry), words.size.loadRelaxed() == size else {
-      return notServed
-    }
+    // The whole word, access bit and all: if reclaim cleared that meanwhile, `general` sets it again.
+    guard location.slot.loadRelaxed() == entry.word, words.size.loadRelaxed() == size else { return notServed }
     return Int(truncatingIfNeeded: count)
   }
 
@@ -86,11 +85,11 @@ enum Hit {
       if let next = known {
         location = next
       } else {
-        guard let found = PageIndex.locate(root: words.root, slotMask: slotMask, key: position) else { return nil }
+        guard let found = PageIndex.locateCovered(root: words.root, slotMask: slotMask, key: position) else { return nil }
         location = found
       }
       let entry = location.entry
-      guard entry.isStable && entry.word & Entry.readAheadBit == 0 || entry.kind == .hole else { return nil }
+      guard entry.isStable && entry.word & Entry.readAheadBit == 0 || entry.isHole else { return nil }
       if entry.isFolio, !entry.isAccessed { PageIndex.setAccessed(location.slot, entry) }
       assert(number < ThreadRecord.scratchCount / 2)
       unsafe scratch[2 &* number] = UInt64(UInt(bitPattern: location.slot.address)) | location.shift &<< 56
@@ -125,7 +124,7 @@ enum Hit {
       position &+= piece
       let length = UInt(truncatingIfNeeded: piece)
       // A hole has no address: zero stands for it.
-      let start = entry.isFolio ? words.arena &+ UInt(truncatingIfNeeded: entry.frame &<< words.frameShift &+ within) : 0
+      let start = entry.isFolio ? words.arena &+ UInt(truncatingIfNeeded: entry.arenaOffset &+ within) : 0
       if number > 0, start == 0 ? runStart == 0 : runStart != 0 && runStart &+ runCount == start {
         runCount &+= length
       } else {
