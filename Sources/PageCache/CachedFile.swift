@@ -14,11 +14,14 @@ public final class CachedFile: Sendable {
   /// For the hit path: where the calling thread's record is, and the clock to note in it.
   let slotNumber: Int
   let clock: SharedWord
-  /// Keeps everything under the hot words alive while the handle exists.
+  let maximumAtomicLength: Int
+  /// Keeps the pool and the read domain alive while the handle exists.
   let engine: Engine
   private let guarding = Monitor()
   // Guarded by `guarding`.
   nonisolated(unsafe) private var openFile: FileCore?
+  /// A reader may have taken the words' address just before the handle was closed: they stay as long as the handle.
+  private let keepsWords: FileCore
 
   /// The file's path, or what its store calls itself.
   public let name: String
@@ -27,8 +30,10 @@ public final class CachedFile: Sendable {
     engine = file.engine
     slotNumber = engine.domain.slotNumber
     clock = engine.domain.clock
+    maximumAtomicLength = engine.configuration.maximumAtomicLength
     name = file.name
     active = InlineWord(file.words.word)
+    keepsWords = file
     unsafe openFile = file
   }
 
