@@ -14,7 +14,8 @@ import ReadCopyUpdate
 // The size comes first and last (L6): a truncation inside the last folio removes nothing from the index, so only the size tells of it; and a
 // reader that took the size last could pair words from before a change with a size from after it.
 //
-// `plain` serves what lies in one slot and needs no cold work. `general` serves the rest: many slots, holes, first accesses.
+// `plain` serves what lies in one slot and needs no cold work, and `run` what lies in slots side by side whose memory lies side by side, which is
+// what a sequential fill makes. `general` serves the rest: scattered slots, holes, first accesses.
 
 /// A read that has not been served: the slow path must look.
 let notServed = -1
@@ -34,7 +35,9 @@ enum Hit {
     guard entry.isPlainHit else { return notServed }
     let slotByteCount = (1 as UInt64) &<< location.shift
     let within = offset & (slotByteCount &- 1)
-    guard count <= slotByteCount &- within else { return notServed }
+    guard count <= slotByteCount &- within else {
+      return unsafe run(words, from: location, size: size, offset: offset, to: destination, count: count)
+    }
     let source = unsafe UnsafeRawPointer(
       bitPattern: words.arena &+ UInt(truncatingIfNeeded: entry.arenaOffset &+ within)
     ).unsafelyUnwrapped
@@ -43,6 +46,36 @@ enum Hit {
     // The whole word, access bit and all: if reclaim cleared that meanwhile, `general` sets it again.
     guard location.slot.loadRelaxed() == entry.word, words.size.loadRelaxed() == size else { return notServed }
     return Int(truncatingIfNeeded: count)
+  }
+
+  /// Copies bytes that begin in one slot and go on in the next ones of the same node, if these name the memory that follows on, at the same
+  /// version: then each word is the one before it plus the slot's bytes, before the copy and after it, and no word needs to be noted.
+  /// - Cost: as `plain`, and about six instructions a slot.
+  @inline(never)
+  private static func run(
+    _ words: FileWords, from first: PageIndex.Location, size: UInt64, offset: UInt64, to destination: UnsafeMutableRawPointer,
+    count: UInt64
+  ) -> Int {
+    let shift = first.shift
+    let slotByteCount = (1 as UInt64) &<< shift
+    let within = offset & (slotByteCount &- 1)
+    let more = Int(truncatingIfNeeded: (within &+ count &- 1) &>> shift)
+    guard offset &>> shift & words.slotMask &+ UInt64(more) <= words.slotMask else { return notServed }
+    let slots = unsafe first.slot.address
+    for number in 1...more {
+      let word = unsafe SharedWord(at: slots + number &* 8).loadAcquire()
+      guard word == first.entry.word &+ UInt64(truncatingIfNeeded: number) &<< shift else { return notServed }
+    }
+    let source = unsafe UnsafeRawPointer(
+      bitPattern: words.arena &+ UInt(truncatingIfNeeded: first.entry.arenaOffset &+ within)
+    ).unsafelyUnwrapped
+    unsafe racyCopy(to: destination, from: source, count: Int(truncatingIfNeeded: count))
+    acquireFence()
+    for number in 0...more {
+      let word = unsafe SharedWord(at: slots + number &* 8).loadRelaxed()
+      guard word == first.entry.word &+ UInt64(truncatingIfNeeded: number) &<< shift else { return notServed }
+    }
+    return words.size.loadRelaxed() == size ? Int(truncatingIfNeeded: count) : notServed
   }
 
   /// Copies up to `count` bytes, which may cross any number of slots. The caller has entered the read section.
