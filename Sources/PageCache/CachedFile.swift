@@ -17,6 +17,8 @@ public final class CachedFile: Sendable {
   let maximumAtomicLength: Int
   /// Keeps the pool and the read domain alive while the handle exists.
   let engine: Engine
+  /// The engine's pool, without a count to keep: the hit path retains nothing.
+  unowned(unsafe) let pool: FramePool
   private let guarding = Monitor()
   // Guarded by `guarding`.
   nonisolated(unsafe) private var openFile: FileCore?
@@ -28,6 +30,7 @@ public final class CachedFile: Sendable {
 
   init(_ file: FileCore) {
     engine = file.engine
+    unsafe pool = file.engine.pool
     slotNumber = engine.domain.slotNumber
     clock = engine.domain.clock
     maximumAtomicLength = engine.configuration.maximumAtomicLength

@@ -139,12 +139,7 @@ extension CachedFile {
       guard offset < size else { return 0 }
       countSlowRead(count)
       let slow = SlowRead(file, offset: offset, count: min(UInt64(count), size - offset), operation: .read)
-      slow.reserve()
-      while true {
-        let fills = try slow.advance(.caller)
-        if fills.isEmpty { break }
-        for fill in fills { try fill.wait() }
-      }
+      try slow.holdAll()
       let copied = generalHit(offset: offset, count: count, into: &sink)
       if copied != notServed { return copied }
       // Closed, or changed all the while: look again.
