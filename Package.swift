@@ -63,6 +63,7 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(
       name: "PageCacheTests",
-      dependencies: ["PageCache", "PageCacheBenchmarking", "Primitives", system], swiftSettings: settings),
+      dependencies: ["PageCache", "PageCacheBenchmarking", "BackingStores", "Primitives", system],
+      swiftSettings: settings),
   ]
 )

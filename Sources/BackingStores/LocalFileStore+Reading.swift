@@ -39,7 +39,7 @@ extension LocalFileStore {
     guard !request.offset.addingReportingOverflow(Int64(request.count)).overflow else {
       throw .overflow
     }
-    let descriptor = primary.load(ordering: .acquiring)
+    let descriptor = primary.value
     guard descriptor >= 0 else { throw .badFileDescriptor }
     guard readsDirectly, let alignment else {
       return try readBuffered(request, by: alignment == nil ? descriptor : try bufferedDescriptor())
@@ -52,7 +52,7 @@ extension LocalFileStore {
         // Accepted at open, refused at read: some network and stacked file systems do. If the same read works buffered,
         // it was that, and not the request.
         let count = try readBuffered(request, by: try bufferedDescriptor())
-        refusedDirect.store(true, ordering: .relaxed)
+        refusedDirect.set()
         return count
       }
     }
@@ -62,12 +62,12 @@ extension LocalFileStore {
 
   /// The buffered descriptor beside a direct primary, opened when it is first needed.
   private func bufferedDescriptor() throws(Errno) -> Int32 {
-    let present = secondary.load(ordering: .acquiring)
+    let present = secondary.value
     if present >= 0 { return present }
     return try changingDescriptors.withLock { () throws(Errno) -> Int32 in
-      let present = secondary.load(ordering: .acquiring)
+      let present = secondary.value
       if present >= 0 { return present }
-      let direct = primary.load(ordering: .acquiring)
+      let direct = primary.value
       guard direct >= 0 else { throw .badFileDescriptor }
       let opening = FileOpening(name: name, path: path, policy: policy, system: system)
       do throws(FileOpening.ReopenFailure) {
@@ -77,7 +77,7 @@ extension LocalFileStore {
         case .failure(let errno): throw .system(errno)
         }
         let descriptor = try opening.reopenBuffered(direct, status).take()
-        secondary.store(descriptor, ordering: .releasing)
+        secondary.set(descriptor)
         return descriptor
       } catch {
         if case .system(let errno) = error, errno != .noSuchFileOrDirectory { throw errno }
@@ -88,12 +88,12 @@ extension LocalFileStore {
   }
 
   private func readBuffered(_ request: StoreReadRequest, by descriptor: Int32) throws(Errno) -> Int {
-    if !refusedReadFlag.load(ordering: .relaxed) {
+    if !refusedReadFlag.isSet {
       do throws(Errno) {
         return try transfer(request, by: descriptor, flags: PAGECACHE_RWF_DONTCACHE, endsUnaligned: nil)
       } catch {
         guard error == .notSupported else { throw error }
-        refusedReadFlag.store(true, ordering: .relaxed)
+        refusedReadFlag.set()
       }
     }
     let count = try transfer(request, by: descriptor, flags: 0, endsUnaligned: nil)

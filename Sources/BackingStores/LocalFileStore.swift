@@ -1,6 +1,5 @@
 import Glibc
 import Primitives
-import Synchronization
 public import SystemPackage
 
 /// A regular file of the local system.
@@ -31,13 +30,13 @@ public final class LocalFileStore: BackingStore {
   // Two descriptors rather than one that changes: a thread may be reading by the first while another finds that it does
   // not work.
   /// Opened first. -1 when closed.
-  let primary: Atomic<Int32>
+  let primary: SharedDescriptor
   /// Buffered, beside a direct primary that refused a read. -1 until it is needed.
-  let secondary: Atomic<Int32> = Atomic(-1)
+  let secondary = SharedDescriptor()
   /// The file system accepted `O_DIRECT` and refused to read by it. Never goes back.
-  let refusedDirect = Atomic(false)
+  let refusedDirect = SharedFlag()
   /// The kernel does not know `RWF_DONTCACHE` here. Never goes back.
-  let refusedReadFlag = Atomic(false)
+  let refusedReadFlag = SharedFlag()
   /// Held while descriptors are opened late or closed, never during a read.
   let changingDescriptors = Monitor()
 
@@ -97,7 +96,7 @@ public final class LocalFileStore: BackingStore {
     self.threads = threads
     identity = LocalFileStore.identity(of: file.status)
     alignment = file.alignment
-    primary = Atomic(file.descriptor.take())
+    primary = SharedDescriptor(file.descriptor.take())
   }
 
   deinit { close() }
@@ -107,16 +106,16 @@ public final class LocalFileStore: BackingStore {
   /// - Cost: two loads.
   public var mode: ReadMode {
     if readsDirectly { return .direct }
-    return .buffered(dropsBehind: refusedReadFlag.load(ordering: .relaxed) ? .byAdvice : .byReadFlag)
+    return .buffered(dropsBehind: refusedReadFlag.isSet ? .byAdvice : .byReadFlag)
   }
 
-  var readsDirectly: Bool { alignment != nil && !refusedDirect.load(ordering: .relaxed) }
+  var readsDirectly: Bool { alignment != nil && !refusedDirect.isSet }
 
   /// Size and change time as they are now.
   /// - Throws: `StoreError` of the operation `status`; `.system(.badFileDescriptor)` after `close()`.
   /// - Cost: one system call.
   public func status() throws(StoreError) -> StoreStatus {
-    switch system.status(primary.load(ordering: .acquiring)) {
+    switch system.status(primary.value) {
     case .success(let status) where status.size >= 0:
       return StoreStatus(size: status.size, changeStamp: status.changed)
     case .success:
@@ -131,8 +130,8 @@ public final class LocalFileStore: BackingStore {
   public func close() {
     changingDescriptors.withLock {
       let descriptors = [
-        primary.exchange(-1, ordering: .acquiringAndReleasing),
-        secondary.exchange(-1, ordering: .acquiringAndReleasing),
+        primary.take(),
+        secondary.take(),
       ]
       // Nothing was written by them: an error of close(2) has nothing to say.
       for descriptor in descriptors where descriptor >= 0 { Glibc.close(descriptor) }

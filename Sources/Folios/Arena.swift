@@ -87,8 +87,11 @@ package final class Arena: @unchecked Sendable {
     unsafe base = aligned
     descriptor = file
 
-    // Advice: refusal costs speed, not correctness, and `hugePageByteCount()` tells. Not being inherited is a promise.
-    unsafe madvise(aligned, rounded, Int32(MADV_HUGEPAGE))
+    // Huge pages for whole pieces of 2 MiB only: the last one would be resident in full and pass the limit (P6). Advice: refusal costs
+    // speed, not correctness, and `hugePageStatus()` tells. Not being inherited is a promise.
+    let whole = byteCount / huge * huge
+    if whole > 0 { unsafe madvise(aligned, whole, Int32(MADV_HUGEPAGE)) }
+    if whole < rounded { unsafe madvise(aligned + whole, rounded - whole, Int32(MADV_NOHUGEPAGE)) }
     guard unsafe madvise(aligned, rounded, Int32(MADV_DONTFORK)) == 0 else { throw giveBack("madvise(MADV_DONTFORK)") }
     if lock {
       guard unsafe mlock(aligned, byteCount) == 0 else { throw giveBack("mlock") }

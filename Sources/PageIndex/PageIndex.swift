@@ -15,7 +15,7 @@ import ReadCopyUpdate
 /// | `withLock` | takes the index lock; outside read sections; waits for nothing else inside |
 /// | `store`, `erase`, `replace`, `removeAll`, `setMark`, `nextHoleVersion` | expects the index lock held |
 ///
-/// Memory: every node is reserved before the lock is taken (`NodeReserve`, `nodesNeeded`) and freed by its allocator after a grace period.
+/// Its owner empties it (`removeAll`) before dropping it. Memory: every node is reserved before the lock is taken (`NodeReserve`, `nodesNeeded`) and freed by its allocator after a grace period.
 @safe
 public final class PageIndex: @unchecked Sendable {
   /// Where lookups start. In the owner's memory, so that a file can keep it on the cache line of its other hot words.
@@ -45,8 +45,6 @@ public final class PageIndex: @unchecked Sendable {
     minimumShift = shift
     root.storeRelaxed(0)
   }
-
-  deinit { assert(root.loadRelaxed() == 0, "the owner empties an index before it drops it (removeAll)") }
 
   /// Runs the body with the index lock held.
   package func withLock<Result: ~Copyable, Failure: Error>(

@@ -19,6 +19,9 @@ public struct InlineWord: ~Copyable, Sendable {
   package func storeRelaxed(_ value: UInt64) { cell.store(value, ordering: .relaxed) }
 
   @inlinable @inline(__always)
+  package func storeRelease(_ value: UInt64) { cell.store(value, ordering: .releasing) }
+
+  @inlinable @inline(__always)
   package func exchangeAcquireRelease(_ value: UInt64) -> UInt64 {
     cell.exchange(value, ordering: .acquiringAndReleasing)
   }

@@ -1,5 +1,4 @@
 import Primitives
-import Synchronization
 internal import SystemPackage
 
 /// A store over bytes in memory, for tests and examples.
@@ -25,12 +24,12 @@ package final class MemoryStore: BackingStore {
 
   package let name: String
   private let threads: IOThreads?
-  private let reads = Atomic(0)
+  private let reads = SharedCounter()
   private let monitor = Monitor()
   // Safe: read and written with the monitor held only.
   private nonisolated(unsafe) var state: State
 
-  private static let made = Atomic(0)
+  private static let made = InlineWord(0)
 
   /// - Parameters:
   ///   - identity: Nil makes one that no other store has.
@@ -53,7 +52,7 @@ package final class MemoryStore: BackingStore {
     precondition(size >= 0, "a store of \(size) bytes")
     self.name = name
     self.threads = threads
-    let number = Self.made.wrappingAdd(1, ordering: .relaxed).newValue
+    let number = Self.made.fetchAddRelaxed(1) + 1
     unsafe state = State(
       contents: contents, size: size,
       identity: identity ?? StoreIdentity(realm: "memory", object: "store \(number)"))
@@ -81,7 +80,7 @@ package final class MemoryStore: BackingStore {
   }
 
   /// How many reads have begun.
-  package var readCount: Int { reads.load(ordering: .relaxed) }
+  package var readCount: Int { reads.value }
 
   package func status() throws(StoreError) -> StoreStatus {
     let state = monitor.withLock { unsafe self.state }
@@ -92,7 +91,7 @@ package final class MemoryStore: BackingStore {
   package func read(
     _ request: StoreReadRequest, completion: @escaping @Sendable (Result<Int, StoreError>) -> Void
   ) {
-    reads.wrappingAdd(1, ordering: .relaxed)
+    reads.add(1)
     if case .background = request.execution, let threads {
       threads.submit { completion(self.result(of: request)) }
     } else {

@@ -39,7 +39,10 @@ final class FileCore: Sendable {
   }
 
   // No handle is open and no reader is inside: closing has waited for a grace period.
-  deinit { words.deallocate() }
+  deinit {
+    assert(words.root.loadRelaxed() == 0, "a file is shut down before it is dropped")
+    words.deallocate()
+  }
 
   /// Pages of a byte range that is not empty.
   func pages(offset: UInt64, count: UInt64) -> ClosedRange<UInt64> {

@@ -79,4 +79,7 @@ extension PageCache {
       openFiles: engine.files.count, hitsBySize: hits, slowReadsBySize: slow,
       hugePages: pool.arena.hugePageStatus())
   }
+
+  /// Waits for a grace period and frees what waits for it. For tests: the cache does so by itself when it needs frames.
+  package func reclaimDeferred() { engine.pool.reclaimRetired(waiting: true) }
 }

@@ -24,18 +24,25 @@ extension CachedFile {
     let size = file.words.size.loadAcquire()
     guard UInt64(offset) < size, count > 0 else { return try body(RawSpan()) }
     let available = Int(min(UInt64(count), size - UInt64(offset)))
-    if available <= maximumAtomicLength {
-      let slow = SlowRead(file, offset: UInt64(offset), count: UInt64(available), operation: .borrow)
-      countSlowRead(available)
-      try slow.holdAll()
-      if let loan = borrow(offset: offset, count: count) { return try loan.withBytes(body) }
-    }
+    if let loan = try fillAndBorrow(file, offset: offset, count: available) { return try loan.withBytes(body) }
     engine.domain.record().counter(Counter.borrowCopies).addAsOnlyWriter(1)
     let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: available, alignment: 16)
     defer { unsafe copy.deallocate() }
     let done = try unsafe read(fromAbsoluteOffset: offset, into: copy)
     // Safe: the memory outlives the call, and a span cannot outlive it.
     return try body(unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: copy[..<done])))
+  }
+
+  /// Fills what is missing, and borrows if it came to lie in one folio. What the slow path reserved is given back before the caller's
+  /// closure runs: it may take its time, and borrow more.
+  private func fillAndBorrow(_ file: FileCore, offset: Int64, count: Int) throws(CacheError) -> Loan? {
+    guard count <= maximumAtomicLength else { return nil }
+    let slow = SlowRead(file, offset: UInt64(offset), count: UInt64(count), operation: .borrow)
+    countSlowRead(count)
+    try slow.holdAll()
+    let loan = borrow(offset: offset, count: count)
+    withExtendedLifetime(slow) {}
+    return loan
   }
 
   /// Bytes in one folio, with a reference that keeps them.
