@@ -1,0 +1,56 @@
+import Primitives
+
+/// What arm `cache-many` needs of a file: many reads in one call. `ReadArmKind` lists the arm once `CachedFile` conforms.
+package protocol BatchReading: Sendable {
+  associatedtype Request
+  static func request(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Request
+  /// Bytes read by a request that has been served.
+  static func count(of request: Request) -> Int
+  func readMany(_ requests: inout [Request]) throws
+}
+
+/// The cache through its batch call: a few dozen random blocks at a time, each into its own part of the buffer.
+///
+/// Making the requests is part of what is measured: a caller has to do it too.
+package struct BatchArm<File: BatchReading>: ReadArm {
+  package let file: File
+
+  package init(_ file: File) { self.file = file }
+
+  package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    var requests = unsafe [File.request(at: offset, into: buffer)]
+    do { try file.readMany(&requests) } catch { return -1 }
+    return File.count(of: requests[0])
+  }
+
+  package func readBatch(_ loop: inout ReadLoop, count: Int) -> Int {
+    let blockBytes = loop.blockBytes
+    let batch = unsafe max(1, min(ReadLoop.batchLimit, loop.buffer.count / blockBytes))
+    var requests: [File.Request] = []
+    requests.reserveCapacity(batch)
+    var done = 0
+    while done < count {
+      requests.removeAll(keepingCapacity: true)
+      for number in 0..<batch {
+        let offset = loop.random.next(below: loop.blockCount) &* UInt64(truncatingIfNeeded: blockBytes)
+        let start = number &* blockBytes
+        unsafe requests.append(
+          File.request(
+            at: offset, into: UnsafeMutableRawBufferPointer(rebasing: loop.buffer[start..<(start &+ blockBytes)])))
+      }
+      do { try file.readMany(&requests) } catch { loop.shortReads &+= batch }
+      for number in 0..<batch where File.count(of: requests[number]) != blockBytes { loop.shortReads &+= 1 }
+      compilerFence()
+      done &+= batch
+    }
+    return done
+  }
+}
+
+extension ReadLoop {
+  /// Most requests that arm `cache-many` makes in one call.
+  package static var batchLimit: Int { 32 }
+
+  /// Room that a thread's buffer has, so that a batch of small blocks fits, and one of large blocks stays within the processor's caches.
+  package static func bufferBytes(forBlock blockBytes: Int) -> Int { max(blockBytes * min(batchLimit, 4), min(256 << 10, blockBytes * batchLimit)) }
+}

@@ -1,0 +1,32 @@
+import Glibc
+
+/// What arm `cache-borrow` needs of a file: a view of bytes in place. `ReadArmKind` lists the arm once `CachedFile` conforms.
+package protocol ByteBorrowing: Sendable {
+  func withBytes<Result>(
+    atAbsoluteOffset offset: Int64, count: Int, _ body: (RawSpan) -> Result
+  ) throws -> Result
+}
+
+/// The cache through a borrowed view, from which the reader copies: the same work as the other arms.
+package struct BorrowArm<File: ByteBorrowing>: ReadArm {
+  package let file: File
+
+  package init(_ file: File) { self.file = file }
+
+  @inline(__always)
+  package func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    do {
+      return try file.withBytes(atAbsoluteOffset: Int64(bitPattern: offset), count: buffer.count) { bytes in
+        unsafe bytes.withUnsafeBytes { source in
+          let count = min(source.count, buffer.count)
+          if let from = source.baseAddress, let to = buffer.baseAddress { unsafe _ = memcpy(to, from, count) }
+          return count
+        }
+      }
+    } catch {
+      return -1
+    }
+  }
+
+  package func readBatch(_ loop: inout ReadLoop, count: Int) -> Int { loop.run(self, count: count) }
+}
