@@ -18,13 +18,19 @@ struct BenchReadsCommand: ParsableCommand {
   @Option(help: "Write a picture (SVG).")
   var plot: String?
 
-  @Option(help: "Numbers of threads. (default: 1, all cores, 16)", transform: { try validated(parseCounts($0, in: ReadPlan.allowedThreads)) })
+  @Option(
+    help: "Numbers of threads. (default: 1, all cores, 16)",
+    transform: { try validated(parseCounts($0, in: ReadPlan.allowedThreads)) })
   var threads: [Int]?
 
-  @Option(help: "Block sizes. (default: 1,32,256,1KiB,4KiB,32KiB)", transform: { try validated(parseByteCounts($0, in: ReadPlan.allowedBlockBytes)) })
+  @Option(
+    help: "Block sizes. (default: 1,32,256,1KiB,4KiB,32KiB)",
+    transform: { try validated(parseByteCounts($0, in: ReadPlan.allowedBlockBytes)) })
   var blocks: [Int]?
 
-  @Option(help: "File sizes. (default: 4KiB,1MiB,1GiB)", transform: { try validated(parseByteCounts($0, in: ReadPlan.allowedFileBytes)) })
+  @Option(
+    help: "File sizes. (default: 4KiB,1MiB,1GiB)",
+    transform: { try validated(parseByteCounts($0, in: ReadPlan.allowedFileBytes)) })
   var fileBytes: [Int]?
 
   @Option(
@@ -32,10 +38,14 @@ struct BenchReadsCommand: ParsableCommand {
     transform: { try validated(ReadArmKind.list($0)) })
   var arms: [ReadArmKind]?
 
-  @Option(help: "Rounds. (default: 9; quick: 5)", transform: { try validated(single($0, in: ReadPlan.allowedRounds)) })
+  @Option(
+    help: "Rounds. (default: 9; quick: 5)",
+    transform: { try validated(single($0, in: ReadPlan.allowedRounds)) })
   var rounds: Int?
 
-  @Option(help: "Milliseconds of each round of each arm. (default: 25; quick: 5)", transform: { try validated(single($0, in: ReadPlan.allowedMilliseconds)) })
+  @Option(
+    help: "Milliseconds of each round of each arm. (default: 25; quick: 5)",
+    transform: { try validated(single($0, in: ReadPlan.allowedMilliseconds)) })
   var milliseconds: Int?
 
   @Option(help: "Where the files are made. (default: bench-results, .build, $TMPDIR or /tmp)")

@@ -12,9 +12,14 @@ struct Output {
     for case let path? in files where path != "-" { close(try Output.open(path, truncating: false)) }
   }
 
-  func table(_ line: String) { try? Output.write(line + "\n", descriptor: tableDescriptor, name: "standard output") }
+  func table(_ line: String) {
+    // Whoever reads it may be gone; what is measured goes on to its files.
+    try? Output.write(line + "\n", descriptor: tableDescriptor, name: "standard output")
+  }
 
-  func progress(_ line: String) { try? Output.write("  [\(line)]\n", descriptor: STDERR_FILENO, name: "standard error") }
+  func progress(_ line: String) {
+    try? Output.write("  [\(line)]\n", descriptor: STDERR_FILENO, name: "standard error")
+  }
 
   func write(_ text: String, to path: String) throws {
     guard path != "-" else { return try Output.write(text, descriptor: STDOUT_FILENO, name: "standard output") }

@@ -4,5 +4,6 @@ import ArgumentParser
 @main
 struct PageCacheCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "pagecache", abstract: "A page cache that a program links: its tools.", subcommands: [BenchCommand.self])
+    commandName: "pagecache", abstract: "A page cache that a program links: its tools.",
+    subcommands: [BenchCommand.self])
 }

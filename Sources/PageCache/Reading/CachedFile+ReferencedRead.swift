@@ -66,7 +66,9 @@ package struct ReferencedReader: @unchecked Sendable {
     let size = words.size.loadAcquire()
     guard offset < size else { return notServed }
     let count = min(UInt64(truncatingIfNeeded: wanted), size &- offset)
-    guard let location = PageIndex.locate(root: words.root, slotMask: words.slotMask, key: offset) else { return notServed }
+    guard let location = PageIndex.locate(root: words.root, slotMask: words.slotMask, key: offset) else {
+      return notServed
+    }
     let entry = location.entry
     guard entry.isPlainHit else { return notServed }
     let slotByteCount = (1 as UInt64) &<< location.shift

@@ -1,6 +1,8 @@
 import Primitives
 
-/// What arm `cache-many` needs of a file: many reads in one call. `ReadArmKind` lists the arm once `CachedFile` conforms.
+/// What arm `cache-many` needs of a file: many reads in one call.
+///
+/// `ReadArmKind` lists the arm once `CachedFile` conforms.
 package protocol BatchReading: Sendable {
   associatedtype Request
   static func request(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Request
@@ -52,5 +54,7 @@ extension ReadLoop {
   package static var batchLimit: Int { 32 }
 
   /// Room that a thread's buffer has, so that a batch of small blocks fits, and one of large blocks stays within the processor's caches.
-  package static func bufferBytes(forBlock blockBytes: Int) -> Int { max(blockBytes * min(batchLimit, 4), min(256 << 10, blockBytes * batchLimit)) }
+  package static func bufferBytes(forBlock blockBytes: Int) -> Int {
+    max(blockBytes * 4, min(256 << 10, blockBytes * batchLimit))
+  }
 }

@@ -22,7 +22,7 @@ package struct ReadLoop: ~Copyable {
   /// Of the thread's own; room for one block at least.
   let buffer: UnsafeMutableRawBufferPointer
   /// Reads that did not return a whole block.
-  var shortReads = 0
+  package var shortReads = 0
 
   package init(seed: UInt64, blockBytes: Int, fileBytes: Int, buffer: UnsafeMutableRawBufferPointer) {
     precondition(blockBytes > 0 && blockBytes <= fileBytes && buffer.count >= blockBytes)
@@ -42,7 +42,7 @@ package struct ReadLoop: ~Copyable {
     var short = 0
     for _ in 0..<count {
       let offset = random.next(below: blockCount) &* UInt64(truncatingIfNeeded: blockBytes)
-      if unsafe arm.read(at: offset, into: destination) != blockBytes { short &+= 1 }
+      if unsafe arm.read(at: offset, into: destination) != destination.count { short &+= 1 }
       // The bytes count as used.
       compilerFence()
     }

@@ -1,4 +1,5 @@
 import PageCache
+import Primitives
 
 /// The cache with a reference to the folio around each copy, by fetch-and-add.
 struct ReferenceArm: ReadArm {
@@ -6,7 +7,11 @@ struct ReferenceArm: ReadArm {
 
   @inline(__always)
   func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
-    do { return try unsafe reader.read(fromAbsoluteOffset: Int64(bitPattern: offset), into: buffer) } catch { return -1 }
+    do {
+      return try unsafe reader.read(fromAbsoluteOffset: Int64(bitPattern: offset), into: buffer)
+    } catch {
+      return -1
+    }
   }
 
   func readBatch(_ loop: inout ReadLoop, count: Int) -> Int { loop.run(self, count: count) }
@@ -18,6 +23,9 @@ struct CompareExchangeArm: ReadArm {
 
   @inline(__always)
   func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    // No instruction. Without it, the compiler sees two loops that differ in the function they call, and makes one of them with
+    // an indirect call.
+    compilerFence()
     do {
       return try unsafe reader.readByCompareExchange(fromAbsoluteOffset: Int64(bitPattern: offset), into: buffer)
     } catch {

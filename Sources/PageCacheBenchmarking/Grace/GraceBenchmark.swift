@@ -71,8 +71,12 @@ package struct GraceBenchmark {
   /// - Throws: `BenchmarkError` if the process has too many domains.
   package func run(progress: (String) -> Void = { _ in }) throws -> Report {
     let domain: ReadDomain
-    do { domain = try ReadDomain() } catch { throw BenchmarkError("the process has \(error.limit) read domains already") }
-    guard domain.readersNeedNoFence else { throw BenchmarkError("membarrier(2) does not work here: readers take a fence each") }
+    do { domain = try ReadDomain() } catch {
+      throw BenchmarkError("the process has \(error.limit) read domains already")
+    }
+    guard domain.readersNeedNoFence else {
+      throw BenchmarkError("membarrier(2) does not work here: readers take a fence each")
+    }
     let cores = availableCores()
     var all = [
       Readers(count: 0, byteCount: 0), Readers(count: 1, byteCount: 256), Readers(count: 1, byteCount: 1 << 20),

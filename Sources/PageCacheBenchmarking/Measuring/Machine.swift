@@ -38,7 +38,8 @@ package struct Machine: Sendable, Codable, Equatable {
   }
 
   package var summary: String {
-    "\(cpu), \(cores) cores, \(fixed(Double(memoryBytes) / 0x1p30, 1)) GiB, Linux \(kernel), huge pages: \(hugePages), \(date)"
+    let memory = fixed(Double(memoryBytes) / 0x1p30, 1)
+    return "\(cpu), \(cores) cores, \(memory) GiB, Linux \(kernel), huge pages: \(hugePages), \(date)"
   }
 
   /// Bytes that can be used without pushing anything out: what the kernel says, or the control group if that is less.
@@ -53,7 +54,9 @@ package struct Machine: Sendable, Codable, Equatable {
 
 /// A setting that lists its choices, with brackets around the chosen one.
 private func chosen(_ setting: String) -> String {
-  guard let start = setting.firstIndex(of: "["), let end = setting.firstIndex(of: "]"), start < end else { return setting }
+  guard let start = setting.firstIndex(of: "["), let end = setting.firstIndex(of: "]"), start < end else {
+    return setting
+  }
   return String(setting[setting.index(after: start)..<end])
 }
 

@@ -21,6 +21,9 @@ package func significant(_ value: Double) -> String {
   }
 }
 
+/// A number as a percentage.
+package func percent(_ value: Double) -> String { fixed(value * 100, 0) + " %" }
+
 /// Fills up on the left.
 package func padded(_ text: String, to width: Int, with filler: Character = " ") -> String {
   String(repeating: filler, count: max(0, width - text.count)) + text

@@ -2,8 +2,15 @@ import Glibc
 import Primitives
 import Synchronization
 
-/// Lets threads wait for each other, again and again. Spins, because a thread that sleeps starts late; gives the processor away soon, because there may be
-/// more threads than cores.
+/// Nanoseconds that the calling thread has had a processor. A system call.
+func threadNanoseconds() -> UInt64 {
+  var now = timespec()
+  unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now)
+  return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
+}
+
+/// Lets threads wait for each other, again and again. Spins, because a thread that sleeps starts late; gives the
+/// processor away soon, because there may be more threads than cores.
 final class StartBarrier: Sendable {
   private let count: Int
   private let arrived = Atomic<Int>(0)

@@ -54,16 +54,23 @@ struct ReadCell: Sendable {
     let shortReads = SharedCounter()
     private let monitor = Monitor()
     // Guarded by `monitor`: of each step, reads and the time when the last thread stopped.
-    nonisolated(unsafe) private var totals: [(reads: Int, nanoseconds: UInt64)]
+    nonisolated(unsafe) private var totals: [Step]
+
+    private struct Step {
+      var reads = 0
+      var nanoseconds: UInt64 = 0
+      var processorNanoseconds: UInt64 = 0
+    }
 
     init(threads: Int, steps: Int) {
       barrier = StartBarrier(count: threads)
-      unsafe totals = Array(repeating: (0, 0), count: steps)
+      unsafe totals = Array(repeating: Step(), count: steps)
     }
 
-    func add(step: Int, reads: Int, nanoseconds: UInt64) {
+    func add(step: Int, reads: Int, nanoseconds: UInt64, processorNanoseconds: UInt64) {
       monitor.withLock {
         unsafe totals[step].reads += reads
+        unsafe totals[step].processorNanoseconds += processorNanoseconds
         unsafe totals[step].nanoseconds = max(totals[step].nanoseconds, nanoseconds)
       }
     }
@@ -71,6 +78,13 @@ struct ReadCell: Sendable {
     func nanosecondsPerRead(step: Int, threads: Int) -> Double {
       monitor.withLock {
         unsafe Double(totals[step].nanoseconds) * Double(threads) / Double(max(1, totals[step].reads))
+      }
+    }
+
+    func processorShare(step: Int, processors: Int) -> Double {
+      monitor.withLock {
+        unsafe Double(totals[step].processorNanoseconds)
+          / (Double(max(1, totals[step].nanoseconds)) * Double(processors))
       }
     }
   }
@@ -102,10 +116,12 @@ struct ReadCell: Sendable {
             seed: UInt64(round) << 32 | UInt64(thread), blockBytes: blockBytes, fileBytes: fileBytes, buffer: buffer)
           board.barrier.wait { board.start.storeRelaxed(monotonicNanoseconds()) }
           let start = board.start.loadRelaxed()
+          let processorStart = threadNanoseconds()
           let reads = ReadCell.read(
             arm, &loop, until: start + duration, batch: &batches[number], adjusting: round == 0)
           board.add(
-            step: round * count + number, reads: reads, nanoseconds: monotonicNanoseconds() - start)
+            step: round * count + number, reads: reads, nanoseconds: monotonicNanoseconds() - start,
+            processorNanoseconds: threadNanoseconds() - processorStart)
           board.shortReads.add(loop.shortReads)
           board.barrier.wait()
         }
@@ -114,11 +130,15 @@ struct ReadCell: Sendable {
     guard board.shortReads.value == 0 else {
       throw BenchmarkError("\(board.shortReads.value) reads returned less than a block of \(byteCountText(blockBytes))")
     }
+    let processors = min(threads, availableCores())
     return entries.indices.map { number in
       ReadMeasurement(
         fileBytes: fileBytes, blockBytes: blockBytes, threads: threads, placement: entries[number].placement,
         arm: entries[number].contestant.kind, folioOrder: entries[number].contestant.folioOrder,
-        nanoseconds: (1...rounds).map { board.nanosecondsPerRead(step: $0 * count + number, threads: threads) })
+        nanoseconds: (1...rounds).map { board.nanosecondsPerRead(step: $0 * count + number, threads: threads) },
+        processorShares: (1...rounds).map {
+          board.processorShare(step: $0 * count + number, processors: processors)
+        })
     }
   }
 

@@ -45,7 +45,8 @@ package struct ReadPlot {
     }
     self.panels = panels.map(\.panel)
     title = "Nanoseconds per read, \(threads) thread\(threads == 1 ? "" : "s"), one file"
-    subtitle = "random blocks; medians; \(results.machine.cpu), \(results.machine.cores) cores, Linux \(results.machine.kernel)"
+    let machine = results.machine
+    subtitle = "random blocks; medians; \(machine.cpu), \(machine.cores) cores, Linux \(machine.kernel)"
   }
 
   private static func name(_ measurement: ReadMeasurement) -> String {
@@ -77,7 +78,7 @@ package struct ReadPlot {
   private var nanoseconds: [Double] { panels.flatMap { $0.lines.flatMap { $0.points.map(\.nanoseconds) } } }
 
   private static func logarithm(_ value: Double) -> Double {
-    // Of base 2, without a mathematics library: exponent and a short series would do, but the standard library has neither.
+    // Of base 2, to 20 bits: each squaring gives the next bit.
     var exponent = Double(value.exponent)
     var rest = value.significand
     var bit = 0.5
@@ -114,8 +115,8 @@ package struct ReadPlot {
       text(subtitle, ReadPlot.left, 52, size: 12, anchor: "start", color: "#555555"),
     ]
     for index in panels.indices {
-      out += draw(panels[index], at: ReadPlot.left + Double(index) * (ReadPlot.panelWidth + ReadPlot.gap),
-        decades: decades, labelled: index == 0)
+      let left = ReadPlot.left + Double(index) * (ReadPlot.panelWidth + ReadPlot.gap)
+      out += draw(panels[index], at: left, decades: decades, labelled: index == 0)
     }
     for index in names.indices {
       let x = ReadPlot.left + Double(index % columns) * ReadPlot.legendColumn
@@ -142,17 +143,24 @@ package struct ReadPlot {
     let inset = 16.0
     let first = ReadPlot.logarithm(Double(blocks[0]))
     let span = max(1, ReadPlot.logarithm(Double(blocks[blocks.count - 1])) - first)
-    func x(_ block: Int) -> Double { left + inset + (ReadPlot.logarithm(Double(block)) - first) / span * (width - 2 * inset) }
+    func x(_ block: Int) -> Double {
+      left + inset + (ReadPlot.logarithm(Double(block)) - first) / span * (width - 2 * inset)
+    }
     let low = ReadPlot.logarithm(decades[0])
     let range = max(1, ReadPlot.logarithm(decades[decades.count - 1]) - low)
-    func y(_ nanoseconds: Double) -> Double { top + height - (ReadPlot.logarithm(nanoseconds) - low) / range * height }
+    func y(_ nanoseconds: Double) -> Double {
+      top + height - (ReadPlot.logarithm(nanoseconds) - low) / range * height
+    }
 
-    var out = [text(panel.title, left + width / 2, top - 12, size: 14, anchor: "middle", color: "#111111", weight: "bold")]
+    var out = [
+      text(panel.title, left + width / 2, top - 12, size: 14, anchor: "middle", color: "#111111", weight: "bold")
+    ]
     for decade in decades {
       for multiple in decade == decades[decades.count - 1] ? [1] : [1, 2, 5] {
         let value = decade * Double(multiple)
         let shade = multiple == 1 ? "#CFCFCF" : "#EFEFEF"
-        out.append("<path d=\"M\(number(left)) \(number(y(value)))h\(number(width))\" stroke=\"\(shade)\" fill=\"none\"/>")
+        let across = "M\(number(left)) \(number(y(value)))h\(number(width))"
+        out.append("<path d=\"\(across)\" stroke=\"\(shade)\" fill=\"none\"/>")
         if labelled, multiple == 1 || decades.count <= 3 {
           out.append(text(label(value), left - 8, y(value) + 4, size: 12, anchor: "end", color: "#333333"))
         }
@@ -172,9 +180,9 @@ package struct ReadPlot {
       let steps = line.points.map { "\(number(x($0.block))) \(number(y($0.nanoseconds)))" }
       out.append(path("M" + steps.joined(separator: "L"), line))
       for point in line.points {
-        out.append(
-          "<circle cx=\"\(number(x(point.block)))\" cy=\"\(number(y(point.nanoseconds)))\" r=\"3\" fill=\"\(line.color)\">"
-            + "<title>\(escaped(line.name)), \(byteCountText(point.block)): \(fixed(point.nanoseconds, 1)) ns</title></circle>")
+        let place = "cx=\"\(number(x(point.block)))\" cy=\"\(number(y(point.nanoseconds)))\""
+        let note = "\(escaped(line.name)), \(byteCountText(point.block)): \(fixed(point.nanoseconds, 1)) ns"
+        out.append("<circle \(place) r=\"3\" fill=\"\(line.color)\"><title>\(note)</title></circle>")
       }
     }
     return out
@@ -188,7 +196,7 @@ package struct ReadPlot {
 
   private func path(_ steps: String, _ line: Line) -> String {
     let dashes = line.isDashed ? " stroke-dasharray=\"6 4\"" : ""
-    return "<path d=\"\(steps)\" fill=\"none\" stroke=\"\(line.color)\" stroke-width=\"2\" stroke-linejoin=\"round\"\(dashes)/>"
+    return "<path d=\"\(steps)\" fill=\"none\" stroke=\"\(line.color)\" stroke-width=\"2\"\(dashes)/>"
   }
 
   private func text(

@@ -10,6 +10,9 @@ package struct ReadMeasurement: Sendable {
   /// Nanoseconds that a read took a thread, by round: `threads` × time / reads.
   package let nanoseconds: [Double]
 
+  /// Part of the processor time that its threads could have had, and did have, by round. Less than one: the machine was shared.
+  package let processorShares: [Double]
+
   /// MiB/s of all threads together, by round.
   package var throughput: [Double] {
     nanoseconds.map { Double(blockBytes) * Double(threads) / $0 * 1e9 / 0x1p20 }

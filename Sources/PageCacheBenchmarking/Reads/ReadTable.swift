@@ -4,54 +4,84 @@ package struct ReadTable {
 
   package init(_ results: ReadResults) { self.results = results }
 
-  private static let heading = [
-    "                                    MiB/s of all threads, medians        ns a read and thread     ns, relative to pread    ns, relative to mmap     (95 % interval)",
-    "  arm                        block         same  different same/diff         same  different                      same                    same               different",
+  private struct Column: Sendable {
+    let group: String
+    let title: String
+    let width: Int
+    let text: @Sendable (ReadResults, _ same: ReadMeasurement, _ different: ReadMeasurement?) -> String
+  }
+
+  private static let columns: [Column] = [
+    Column(group: "", title: "block", width: 8) { _, same, _ in byteCountText(same.blockBytes) },
+    Column(group: "", title: "same", width: 11) { _, same, _ in median(same.throughput) },
+    Column(group: "MiB/s", title: "different", width: 11) { _, _, different in
+      different.map { median($0.throughput) } ?? "-"
+    },
+    // Rounds of the two placements are interleaved too. Throughputs, so the times the other way round.
+    Column(group: "", title: "same/diff", width: 10) { _, same, different in
+      different.map { significant(Interval.ofRatios($0.nanoseconds, to: same.nanoseconds).median) } ?? "-"
+    },
+    Column(group: "", title: "same", width: 10) { _, same, _ in median(same.nanoseconds) },
+    Column(group: "ns a read", title: "different", width: 11) { _, _, different in
+      different.map { median($0.nanoseconds) } ?? "-"
+    },
+    Column(group: "ns relative to pread", title: "same", width: 24) { results, same, _ in
+      text(results.ratio(of: same, to: .pread))
+    },
+    Column(group: "ns relative to mmap", title: "same", width: 22) { results, same, _ in
+      text(results.ratio(of: same, to: .mmap))
+    },
+    Column(group: "", title: "different", width: 22) { results, _, different in
+      text(different.flatMap { results.ratio(of: $0, to: .mmap) })
+    },
   ]
+
+  private static let nameWidth = 28
 
   /// Lines of one section, or none if nothing was measured.
   package func section(fileBytes: Int, threads: Int) -> [String] {
     let all = results.measurements.filter { $0.fileBytes == fileBytes && $0.threads == threads }
-    guard !all.isEmpty else { return [] }
-    var lines = ["", "file of \(byteCountText(fileBytes)), \(threads) thread\(threads == 1 ? "" : "s")"]
-    lines += ReadTable.heading
-    var last: String?
-    for same in all where same.placement == .same {
-      let name = same.arm.rawValue + (same.folioOrder.map { ", order \($0)" } ?? "")
-      if let last, last != name { lines.append("") }
-      lines.append(line(name == last ? "" : name, same))
-      last = name
+    var names: [String] = []
+    for name in all.map(ReadTable.name) where !names.contains(name) { names.append(name) }
+    guard !names.isEmpty else { return [] }
+    let columns = ReadTable.columns
+    var lines = [
+      "", "file of \(byteCountText(fileBytes)), \(threads) thread\(threads == 1 ? "" : "s")",
+      String(repeating: " ", count: ReadTable.nameWidth) + columns.map { padded($0.group, to: $0.width) }.joined(),
+      leading("  arm", to: ReadTable.nameWidth) + columns.map { padded($0.title, to: $0.width) }.joined(),
+    ]
+    for name in names {
+      var label = "  " + name
+      for same in all where same.placement == .same && ReadTable.name(same) == name {
+        let different = results.first(like: same, placement: .different)
+        lines.append(
+          leading(label, to: ReadTable.nameWidth)
+            + columns.map { padded($0.text(results, same, different), to: $0.width) }.joined())
+        label = ""
+      }
+    }
+    let share = medianOfSorted(all.flatMap(\.processorShares).sorted())
+    if share < 0.97 {
+      lines.append("  The machine was shared: at the median the threads had \(percent(share)) of their processors.")
     }
     return lines
   }
 
-  private func line(_ name: String, _ same: ReadMeasurement) -> String {
-    let different = results.first(like: same, placement: .different)
-    let cells: [(String, Int)] = [
-      (byteCountText(same.blockBytes), 8),
-      (ReadTable.median(same.throughput, 1), 12),
-      (different.map { ReadTable.median($0.throughput, 1) } ?? "-", 10),
-      // Rounds of the two placements are interleaved too: the ratio is of throughputs, so it is of times the other way round.
-      (different.map { significant(Interval.ofRatios($0.nanoseconds, to: same.nanoseconds).median) } ?? "-", 9),
-      (ReadTable.median(same.nanoseconds, 1), 12),
-      (different.map { ReadTable.median($0.nanoseconds, 1) } ?? "-", 10),
-      (ReadTable.text(results.ratio(of: same, to: .pread)), 25),
-      (ReadTable.text(results.ratio(of: same, to: .mmap)), 23),
-      (ReadTable.text(different.flatMap { results.ratio(of: $0, to: .mmap) }), 23),
-    ]
-    return "  " + leading(name, to: 27) + cells.map { padded($0.0, to: $0.1) }.joined(separator: " ").dropFirst(1)
+  private static func name(_ measurement: ReadMeasurement) -> String {
+    measurement.arm.rawValue + (measurement.folioOrder.map { ", order \($0)" } ?? "")
   }
 
-  private static func median(_ values: [Double], _ decimals: Int) -> String { fixed(Spread(values).median, decimals) }
+  private static func median(_ values: [Double]) -> String { fixed(Spread(values).median, 1) }
 
   private static func text(_ interval: Interval?) -> String {
     guard let interval else { return "-" }
     return "\(significant(interval.median)) (\(significant(interval.low))-\(significant(interval.high)))"
   }
 
-  /// Which columns mean what, once for a whole run.
+  /// What the columns mean, once for a whole run.
   package static let legend = """
-    Random reads of whole blocks. MiB/s: all threads together. ns: time of one read as its thread sees it, waiting for a processor included.
-    same: all threads read one file; different: a file each. Relative columns: ns of the arm divided by ns of the other in the same round; less is faster.
+    Random reads of whole blocks; medians of the rounds. MiB/s: of all threads together. ns: a read as its thread sees it,
+    waiting for a processor included. same: all threads read one file; different: a file each. Relative: ns of the arm by
+    ns of the other in the same round, with the 95 % interval of the median; less is faster.
     """
 }

@@ -70,7 +70,8 @@ final class TestFiles {
       let at = offset &+ UInt64(position)
       let word = TestFiles.word(file: file, offset: at & ~7)
       if at & 7 == 0, block.count - position >= 8 {
-        guard unsafe block.loadUnaligned(fromByteOffset: position, as: UInt64.self) == word.littleEndian else { return false }
+        let found = unsafe block.loadUnaligned(fromByteOffset: position, as: UInt64.self)
+        guard found == word.littleEndian else { return false }
         position += 8
       } else {
         guard unsafe block[position] == UInt8(truncatingIfNeeded: word &>> (at & 7 &* 8)) else { return false }
@@ -119,7 +120,9 @@ final class TestFiles {
           var offset = 0
           while offset < fileBytes {
             let count = unsafe try file.read(fromAbsoluteOffset: Int64(offset), into: buffer)
-            guard count > 0 else { throw BenchmarkError("\(file.name) ends at \(offset) for the cache, not at \(fileBytes)") }
+            guard count > 0 else {
+              throw BenchmarkError("\(file.name) ends at \(offset) for the cache, not at \(fileBytes)")
+            }
             offset += count
           }
         }
@@ -143,7 +146,8 @@ final class TestFiles {
     BenchmarkError("cannot \(what): \(Errno(rawValue: errno))")
   }
 
-  /// The given directory, or the first of some that exists: a build folder is rarely on a memory file system, which would refuse direct I/O.
+  /// The given directory, or the first of some that exists: a build folder is rarely on a memory file system, which
+  /// would refuse direct I/O.
   static func parentDirectory(_ given: String?) -> String {
     if let given { return given }
     for place in ["bench-results", ".build"] where isDirectory(place) { return place }
@@ -158,7 +162,9 @@ final class TestFiles {
 
   private static func makeDirectory(in parent: String) throws -> String {
     var template = Array("\(parent)/pagecache-bench-XXXXXX".utf8CString)
-    let made = unsafe template.withUnsafeMutableBufferPointer { unsafe mkdtemp($0.baseAddress.unsafelyUnwrapped) != nil }
+    let made = unsafe template.withUnsafeMutableBufferPointer {
+      unsafe mkdtemp($0.baseAddress.unsafelyUnwrapped) != nil
+    }
     guard made else { throw failure("make a directory in \(parent)") }
     return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
