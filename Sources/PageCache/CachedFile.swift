@@ -9,26 +9,34 @@ import ReadCopyUpdate
 /// Any number of threads may use one handle, or a handle each: it makes no difference to what they pay, and a hit pays nothing for the
 /// others (P2).
 public final class CachedFile: Sendable {
-  /// Address of the file's hot words; zero when this handle is closed. Written once.
+  /// Address of the file's hot words; of `FileWords.closed` when this handle is closed. Written once.
   let active: InlineWord
   /// For the hit path: where the calling thread's record is, and the clock to note in it.
   let slotNumber: Int
   let clock: SharedWord
-  /// Keeps everything under the hot words alive while the handle exists.
+  let maximumAtomicLength: Int
+  /// Keeps the pool and the read domain alive while the handle exists.
   let engine: Engine
+  /// The engine's pool, without a count to keep: the hit path retains nothing.
+  unowned(unsafe) let pool: FramePool
   private let guarding = Monitor()
   // Guarded by `guarding`.
   nonisolated(unsafe) private var openFile: FileCore?
+  /// A reader may have taken the words' address just before the handle was closed: they stay as long as the handle.
+  private let keepsWords: FileCore
 
   /// The file's path, or what its store calls itself.
   public let name: String
 
   init(_ file: FileCore) {
     engine = file.engine
+    unsafe pool = file.engine.pool
     slotNumber = engine.domain.slotNumber
     clock = engine.domain.clock
+    maximumAtomicLength = engine.configuration.maximumAtomicLength
     name = file.name
     active = InlineWord(file.words.word)
+    keepsWords = file
     unsafe openFile = file
   }
 
@@ -51,8 +59,9 @@ public final class CachedFile: Sendable {
   /// - Cost: a grace period; with the last handle, a lock for each cached folio and a close(2) for each descriptor.
   public func close() throws(CacheError) {
     try checkProcess(.close)
-    // Acquire and release: exactly one caller gets the file, and readers that find zero go to the slow path, which finds the file closed.
-    guard active.exchangeAcquireRelease(0) != 0 else { throw error(.close, nil, .closed) }
+    // Acquire and release: exactly one caller gets the file. Readers that find no bytes go to the slow path, which finds the file closed.
+    let closed = FileWords.closed.word
+    guard active.exchangeAcquireRelease(closed) != closed else { throw error(.close, nil, .closed) }
     let file = guarding.withLock { () -> FileCore? in
       defer { unsafe openFile = nil }
       return unsafe openFile

@@ -2,7 +2,7 @@
 package struct IndexGeometry: Sendable, Equatable {
   /// Base-2 logarithm of the slots in a node: 1...9. 6 is the XArray's 64 slots; 9 makes a node a page of slots and saves a level.
   package var fanOutShift: Int
-  /// Bits of version in use: 2...24. Fewer make the counter wrap sooner.
+  /// Bits of version in use: 2...20. Fewer make the counter wrap sooner.
   package var versionBits: Int
 
   /// Base-2 logarithm of the bytes in a page, if lookups are to be made by byte offset (`PageIndex.locate(root:slotMask:key:)`): saves them a

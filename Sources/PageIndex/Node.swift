@@ -3,7 +3,7 @@ import Primitives
 /// A node of the radix tree.
 ///
 /// ```
-///   marks     one bit a slot and mark, in words of 64; padded to 64 bytes
+///   marks     one bit a slot and mark, in words of 64; padded
 ///   header    64 bytes: parent, place in the parent, slots in use, shift, words for the allocator
 ///   slots     fanOut entries        <- a node entry points here, so that a lookup adds nothing to the address
 /// ```
@@ -19,12 +19,13 @@ package struct Node: @unchecked Sendable {
 
   static func marksByteCount(fanOut: Int) -> Int {
     let words = Mark.allCases.count * ((fanOut + 63) / 64)
-    return (words * 8 + 63) / 64 * 64
+    // With the header, a multiple of what a node entry can address.
+    return (words * 8 + headerByteCount + Entry.alignment - 1) / Entry.alignment * Entry.alignment - headerByteCount
   }
 
   static func byteCount(fanOut: Int) -> Int {
-    // A node's slots start on a cache line, whatever the fan-out.
-    marksByteCount(fanOut: fanOut) + headerByteCount + (fanOut * 8 + 63) / 64 * 64
+    let alignment = Entry.alignment
+    return marksByteCount(fanOut: fanOut) + headerByteCount + (fanOut * 8 + alignment - 1) / alignment * alignment
   }
 
   // Safe, below: offsets are inside the node's memory, which its allocator keeps for a grace period after it left the tree.

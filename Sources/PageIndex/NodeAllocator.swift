@@ -3,7 +3,7 @@ import ReadCopyUpdate
 
 /// Where an index gets the memory of its nodes.
 ///
-/// Memory is 64-byte aligned, `nodeByteCount` bytes of it, contents undefined.
+/// Memory is 128-byte aligned, `nodeByteCount` bytes of it, contents undefined.
 package protocol NodeAllocator: AnyObject, Sendable {
   /// Memory for one node, or nil when there is none. Does not wait.
   func allocateNode(fanOut: Int) -> Node?
@@ -67,7 +67,7 @@ package final class HeapNodeAllocator: NodeAllocator {
     reclaim()
     live.add(1)
     return unsafe Node.at(
-      base: .allocate(byteCount: Node.byteCount(fanOut: fanOut), alignment: 64), fanOut: fanOut)
+      base: .allocate(byteCount: Node.byteCount(fanOut: fanOut), alignment: Entry.alignment), fanOut: fanOut)
   }
 
   package func freeNode(_ node: Node, fanOut: Int) {

@@ -129,8 +129,7 @@ extension PageIndex {
   /// Makes the tree tall enough for a page and for entries at a level.
   private func grow(toCover page: UInt64, shift: Int, reserve: inout NodeReserve) {
     if root.loadRelaxed() == 0 {
-      var top = shift
-      while page >> UInt64(top) > slotMask { top += fanOutShift }
+      let top = rootShift(page: page, level: shift)
       let node = reserve.take()
       node.initialise(parent: nil, slotInParent: 0, shift: top, fanOut: fanOut)
       root.storeRelease(nodeEntry(for: node).word)
@@ -159,7 +158,8 @@ extension PageIndex {
     let child = reserve.take()
     child.initialise(parent: node, slotInParent: number, shift: node.shift - fanOutShift, fanOut: fanOut)
     for slot in 0..<fanOut {
-      let piece = entry.isFolio ? Entry(word: entry.word + UInt64(slot << child.shift) << Entry.frameShift) : entry
+      // A folio's memory goes on where that of the slot before ends. Its pages are as large as the keys say.
+      let piece = entry.isFolio ? Entry(word: entry.word + UInt64(slot << child.shift) << keyShift) : entry
       child.slot(slot).storeRelaxed(piece.word)
     }
     child.used = fanOut

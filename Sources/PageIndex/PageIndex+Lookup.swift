@@ -27,8 +27,24 @@ extension PageIndex {
   /// - Cost: one load a level and one for the root; no store.
   @inlinable @inline(__always)
   package static func locate(root: SharedWord, slotMask: UInt64, key: UInt64) -> Location? {
-    var entry = Entry(word: root.loadAcquire())
+    let entry = Entry(word: root.loadAcquire())
     guard entry.isNode, key &>> entry.nodeShift <= slotMask else { return nil }
+    return descend(from: entry, slotMask: slotMask, key: key)
+  }
+
+  /// The same for a key below the index's `coveredPages`, which every root covers.
+  /// - Cost: as `locate`, less a comparison.
+  @inlinable @inline(__always)
+  package static func locateCovered(root: SharedWord, slotMask: UInt64, key: UInt64) -> Location? {
+    let entry = Entry(word: root.loadAcquire())
+    guard entry.isNode else { return nil }
+    assert(key &>> entry.nodeShift <= slotMask)
+    return descend(from: entry, slotMask: slotMask, key: key)
+  }
+
+  @inlinable @inline(__always)
+  static func descend(from top: Entry, slotMask: UInt64, key: UInt64) -> Location {
+    var entry = top
     while true {
       let shift = entry.nodeShift
       let offset = (key &>> shift & slotMask) &<< 3

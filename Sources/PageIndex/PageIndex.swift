@@ -26,17 +26,23 @@ public final class PageIndex: @unchecked Sendable {
   let keyShift: UInt64
   let fanOut: Int
   private let monitor = Monitor()
+  private let minimumShift: Int
   /// Guarded by the lock.
   private var holeVersion: UInt64 = 0
 
-  /// - Parameter root: a word of the owner's that outlives the index; becomes empty.
-  package init(geometry: IndexGeometry, nodes: any NodeAllocator, root: SharedWord) {
+  /// - Parameters:
+  ///   - root: a word of the owner's that outlives the index; becomes empty.
+  ///   - coveredPages: how many pages the root covers from its first entry on, at least: `locateCovered` may be used below that.
+  package init(geometry: IndexGeometry, nodes: any NodeAllocator, root: SharedWord, coveredPages: UInt64 = 0) {
     self.geometry = geometry
     self.nodes = nodes
     self.root = root
     fanOutShift = geometry.fanOutShift
     fanOut = geometry.fanOut
     keyShift = UInt64(geometry.keyShift)
+    var shift = 0
+    while coveredPages > 1, (coveredPages - 1) >> UInt64(shift) >= UInt64(fanOut) { shift += fanOutShift }
+    minimumShift = shift
     root.storeRelaxed(0)
   }
 
@@ -70,6 +76,13 @@ public final class PageIndex: @unchecked Sendable {
   /// How far a page number is shifted to choose a slot of the node that an entry leads to.
   func pageShift(_ entry: Entry) -> UInt64 { entry.nodeShift - keyShift }
 
+  /// The shift of a new root that is to hold a page and entries of a level.
+  func rootShift(page: UInt64, level: Int) -> Int {
+    var top = max(level, minimumShift)
+    while page >> UInt64(top) > slotMask { top += fanOutShift }
+    return top
+  }
+
   /// The level at which an entry of this order sits, as the shift of that level.
   func levelShift(order: Int) -> Int { order / fanOutShift * fanOutShift }
 
@@ -81,7 +94,7 @@ public final class PageIndex: @unchecked Sendable {
     while true {
       // Nodes whose slots have shift `shift - fanOutShift`; one more a level, for an old root that sinks when the tree grows.
       needed += Int(last >> UInt64(shift)) - Int(first >> UInt64(shift)) + 2
-      if last >> UInt64(shift) == 0 { return needed }
+      if last >> UInt64(shift) == 0, shift > minimumShift { return needed }
       shift += fanOutShift
     }
   }

@@ -11,8 +11,8 @@ package struct GracePeriod: Sendable, Comparable {
 }
 
 extension ReadDomain {
-  /// Grace periods completed so far.
-  package var completedGracePeriods: UInt64 { slot.completed.loadRelaxed() }
+  /// Grace periods begun since the domain was made.
+  package var gracePeriodCount: UInt64 { slot.clock.loadRelaxed() - firstClock }
 
   /// A ticket for a grace period that begins after this call: take it after unlinking, free once `isOver`.
   ///

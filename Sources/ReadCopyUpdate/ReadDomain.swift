@@ -30,6 +30,7 @@ package final class ReadDomain: Sendable {
   package let readersNeedNoFence: Bool
 
   let slot: DomainSlot
+  let firstClock: UInt64
   let gracePeriods = Monitor()
 
   /// - Parameter usesMembarrier: false makes readers take a fence each, as where the system call is missing. For tests.
@@ -40,6 +41,7 @@ package final class ReadDomain: Sendable {
     slotNumber = number
     self.slot = slot
     clock = slot.clock
+    firstClock = slot.clock.loadRelaxed()
     readersNeedNoFence = usesMembarrier && ThreadRegistration.membarrierWorks
   }
 

@@ -215,7 +215,9 @@ extension FileCore {
         for folio in folios {
           index.store(folio.page, order: folio.order, reserve: &nodes) { page in
             // Version 0: the frame has had a grace period since it last had any.
-            .folio(frame: folio.frame + (page - folio.page), order: folio.order, version: 0)
+            .folio(
+              arenaOffset: (folio.frame + (page - folio.page)) << UInt64(engine.pool.frameShift), order: folio.order,
+              version: 0)
           }
         }
       }

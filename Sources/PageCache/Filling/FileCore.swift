@@ -34,7 +34,8 @@ final class FileCore: Sendable {
     words = unsafe FileWords.allocate(
       size: size, arena: engine.pool.arena.base, fanOutShift: geometry.fanOutShift, frameShift: engine.pool.frameShift)
     index = PageIndex(
-      geometry: geometry, nodes: engine.pool.nodes(fanOutShift: geometry.fanOutShift), root: words.root)
+      geometry: geometry, nodes: engine.pool.nodes(fanOutShift: geometry.fanOutShift), root: words.root,
+      coveredPages: UInt64(size) >> UInt64(engine.pool.frameShift) + 1)
   }
 
   // No handle is open and no reader is inside: closing has waited for a grace period.
@@ -66,8 +67,9 @@ final class FileCore: Sendable {
     var heads: [UInt64] = []
     index.withLock {
       index.removeAll { found in
-        guard found.entry.isFolio, heads.last != found.entry.headFrame else { return }
-        heads.append(found.entry.headFrame)
+        guard found.entry.isFolio else { return }
+        let head = found.entry.headFrame(shift: engine.pool.frameShift)
+        if heads.last != head { heads.append(head) }
       }
     }
     for head in heads { engine.pool.giveBackReference(head) }

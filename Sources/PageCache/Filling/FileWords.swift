@@ -19,11 +19,17 @@ struct FileWords: @unchecked Sendable {
   @inline(__always)
   init(base: UnsafeMutableRawPointer) { unsafe self.base = base }
 
+  /// The words at an address that `word` gave.
   @inline(__always)
-  init?(word: UInt64) {
-    guard let base = unsafe UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: word)) else { return nil }
-    unsafe self.base = base
+  init(word: UInt64) {
+    unsafe base = UnsafeMutableRawPointer(bitPattern: UInt(truncatingIfNeeded: word)).unsafelyUnwrapped
   }
+
+  /// What a closed handle names: a file without bytes, so that every read leaves the hit path.
+  static let closed = {
+    let nowhere = unsafe UnsafeMutableRawPointer(bitPattern: 128).unsafelyUnwrapped
+    return unsafe allocate(size: 0, arena: nowhere, fanOutShift: 6, frameShift: 12)
+  }()
 
   // Safe: offsets inside the words' memory, which is freed a grace period after no handle names it.
   @inline(__always) var size: SharedWord { unsafe SharedWord(at: base) }

@@ -11,7 +11,7 @@ final class Fill: Sendable {
   let last: UInt64
   private let monitor = Monitor()
   // Guarded by `monitor`.
-  nonisolated(unsafe) private var outcome: Result<Void, CacheError>?
+  nonisolated(unsafe) private var known: Result<Void, CacheError>?
   nonisolated(unsafe) private var waiting: [@Sendable (Result<Void, CacheError>) -> Void] = []
 
   init(first: UInt64, last: UInt64) {
@@ -23,27 +23,35 @@ final class Fill: Sendable {
   func wait() throws(CacheError) {
     try monitor.withLock { () throws(CacheError) in
       while true {
-        if let outcome = unsafe outcome { return try outcome.get() }
+        if let known = unsafe known { return try known.get() }
         monitor.wait()
       }
     }
   }
 
+  /// Suspends until the outcome is known.
+  nonisolated(nonsending) func outcome() async throws(CacheError) {
+    let result = await withCheckedContinuation { continuation in
+      whenOver { continuation.resume(returning: $0) }
+    }
+    try result.get()
+  }
+
   /// Calls back with the outcome: now if it is known, else when it is.
   func whenOver(_ call: @escaping @Sendable (Result<Void, CacheError>) -> Void) {
-    let known = monitor.withLock { () -> Result<Void, CacheError>? in
-      if let outcome = unsafe outcome { return outcome }
+    let result = monitor.withLock { () -> Result<Void, CacheError>? in
+      if let known = unsafe known { return known }
       unsafe waiting.append(call)
       return nil
     }
-    if let known { call(known) }
+    if let result { call(result) }
   }
 
   /// Announces the outcome, once.
   func finish(_ result: Result<Void, CacheError>) {
     var calls: [@Sendable (Result<Void, CacheError>) -> Void] = []
     monitor.withLock {
-      unsafe outcome = result
+      unsafe known = result
       unsafe swap(&calls, &waiting)
       monitor.broadcast()
     }

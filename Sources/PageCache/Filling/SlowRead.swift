@@ -33,22 +33,42 @@ final class SlowRead: Sendable {
   nonisolated(unsafe) private var isReserved = false
 
   /// Waits for the frames this read can need.
-  func reserve() {
+  private func reserve() {
     file.engine.budget.reserve(frames)
     unsafe isReserved = true
   }
 
   /// The same for a task, which gives its thread away meanwhile.
-  nonisolated(nonsending) func reserve() async {
+  nonisolated(nonsending) private func reserve() async {
     await withCheckedContinuation { continuation in
       file.engine.budget.reserve(frames) { continuation.resume() }
     }
     unsafe isReserved = true
   }
 
+  /// Holds every folio, filling on this thread what is missing, and waiting for what others fill.
+  func holdAll() throws(CacheError) {
+    reserve()
+    while true {
+      let fills = try advance(.caller)
+      if fills.isEmpty { return }
+      for fill in fills { try fill.wait() }
+    }
+  }
+
+  /// The same for a task: the store's threads fill, and the caller's thread is given away meanwhile.
+  nonisolated(nonsending) func holdAll() async throws(CacheError) {
+    await reserve()
+    while true {
+      let fills = try advance(.background)
+      if fills.isEmpty { return }
+      for fill in fills { try await fill.outcome() }
+    }
+  }
+
   /// Takes references to what is there and starts fills for what is not.
   /// - Returns: fills to wait for before the next try; none when every folio is held.
-  func advance(_ execution: StoreExecution) throws(CacheError) -> [Fill] {
+  private func advance(_ execution: StoreExecution) throws(CacheError) -> [Fill] {
     let missing = file.engine.domain.read { holdPresent() }
     guard let missing else { return [] }
     file.engine.domain.record().counter(Counter.misses).addAsOnlyWriter(1)
@@ -68,7 +88,7 @@ final class SlowRead: Sendable {
       let found = file.index.locate(page)
       var isPresent = false
       if let found {
-        if found.entry.kind == .hole {
+        if found.entry.isHole {
           isPresent = true
         } else if found.entry.isStable {
           isPresent = hold(found, in: pool)
@@ -82,7 +102,7 @@ final class SlowRead: Sendable {
   }
 
   private func hold(_ found: PageIndex.Location, in pool: FramePool) -> Bool {
-    let head = found.entry.headFrame
+    let head = found.entry.headFrame(shift: pool.frameShift)
     if monitor.withLock({ unsafe held.contains(head) }) { return true }
     guard let reference = SpeculativeReference(pool, head: head)?.confirm(found) else { return false }
     let confirmed = reference.intoHead()

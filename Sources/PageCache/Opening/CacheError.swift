@@ -4,12 +4,29 @@ public import SystemPackage
 /// Why the cache refused. Every error names the operation, the file, the bytes and the cause; whatever is thrown, the cache stays usable.
 public struct CacheError: Error, Sendable {
   /// What was asked of the cache.
-  public var operation: Operation
+  public var operation: Operation { details.operation }
   /// The file's path, or what its store calls itself. Empty where no file is concerned.
-  public var file: String
+  public var file: String { details.file }
   /// The bytes concerned, where the operation has any.
-  public var range: Range<Int64>?
-  public var cause: Cause
+  public var range: Range<Int64>? { details.range }
+  public var cause: Cause { details.cause }
+
+  /// One pointer wide, so that functions that throw it can return it in a register: a hit does not pay for the error it does not throw.
+  private let details: Details
+
+  private final class Details: Sendable {
+    let operation: Operation
+    let file: String
+    let range: Range<Int64>?
+    let cause: Cause
+
+    init(operation: Operation, file: String, range: Range<Int64>?, cause: Cause) {
+      self.operation = operation
+      self.file = file
+      self.range = range
+      self.cause = cause
+    }
+  }
 
   public enum Operation: String, Sendable {
     case create = "create cache"
@@ -44,10 +61,7 @@ public struct CacheError: Error, Sendable {
   public typealias Configuration = PageCache.Configuration
 
   public init(operation: Operation, file: String, range: Range<Int64>? = nil, cause: Cause) {
-    self.operation = operation
-    self.file = file
-    self.range = range
-    self.cause = cause
+    details = Details(operation: operation, file: file, range: range, cause: cause)
   }
 }
 

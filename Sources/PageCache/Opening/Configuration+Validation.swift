@@ -52,7 +52,7 @@ extension PageCache.Configuration {
     if !Self.allowedThreads.contains(ioThreads) {
       problems.append(.ioThreadsOutOfRange(given: ioThreads, allowed: Self.allowedThreads))
     }
-    let largest = Int(Entry.frameMask + 1) << frameShift
+    let largest = Entry.maximumArenaByteCount
     if memoryLimit > largest { problems.append(.memoryLimitTooLarge(given: memoryLimit, largest: largest)) }
     if ordersAreRight, lengthIsRight {
       let frames = max(framesOfOneCall + 48, (framesOfOneCall * 4 + 2) / 3)

@@ -40,7 +40,7 @@ extension PageCache {
     /// Base-2 logarithm of the slots in an index node; nil chooses by the file's size.
     package var fanOutShift: Int?
     /// Bits of version in use.
-    package var versionBits = 24
+    package var versionBits = 20
     /// Whether readers may rely on membarrier(2).
     package var usesMembarrier = true
 

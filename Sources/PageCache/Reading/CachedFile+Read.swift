@@ -17,10 +17,8 @@ extension CachedFile {
   /// - Note: S0 of the ledger; the protocol is described in `Hit.swift`.
   @discardableResult
   public func read(fromAbsoluteOffset offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws(CacheError) -> Int {
-    if let start = buffer.baseAddress {
-      let count = unsafe hit(offset: offset, to: start, count: buffer.count)
-      if count != notServed { return count }
-    }
+    let count = unsafe hit(offset: offset, to: buffer)
+    if count != notServed { return count }
     return try unsafe readSlowly(offset: offset, into: buffer)
   }
 
@@ -31,13 +29,14 @@ extension CachedFile {
   public func tryRead(
     fromAbsoluteOffset offset: Int64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(CacheError) -> Int? {
-    if let start = buffer.baseAddress {
-      let count = unsafe hit(offset: offset, to: start, count: buffer.count)
-      if count != notServed { return count }
-    }
+    let count = unsafe hit(offset: offset, to: buffer)
+    if count != notServed { return count }
     return try readPieces(offset: offset, count: buffer.count) { (offset, count, done) throws(CacheError) in
       var sink = unsafe ContiguousSink(buffer.baseAddress.unsafelyUnwrapped + done)
-      return generalHit(offset: offset, count: count, into: &sink)
+      let copied = generalHit(offset: offset, count: count, into: &sink)
+      if copied != notServed { return copied }
+      // At the end of the file there is nothing to wait for.
+      return offset < (try file(.read).words.size.loadAcquire()) ? notServed : 0
     }
   }
 
@@ -45,15 +44,15 @@ extension CachedFile {
   ///
   /// Inlined into its callers, so that a hit is one call deep. scripts/check-hit-path disassembles it.
   @inline(__always)
-  func hit(offset: Int64, to destination: UnsafeMutableRawPointer, count: Int) -> Int {
+  func hit(offset: Int64, to buffer: UnsafeMutableRawBufferPointer) -> Int {
     // No record: a thread that is new here, a system without membarrier, or a forked child.
+    let count = buffer.count
     guard count > 0, let record = ThreadRecord.fast(slot: slotNumber) else { return notServed }
     record.enter(clock)
-    // Acquire pairs with the release in `close` and with the publication of the handle. Zero: closed.
-    guard let words = FileWords(word: active.loadAcquire()) else {
-      record.exit()
-      return notServed
-    }
+    // Acquire pairs with the release in `close` and with the publication of the handle.
+    let words = FileWords(word: active.loadAcquire())
+    // Safe: a buffer with bytes has an address.
+    let destination = unsafe buffer.baseAddress.unsafelyUnwrapped
     let done = unsafe Hit.plain(words, offset: UInt64(bitPattern: offset), to: destination, count: count)
     record.exit()
     if done != notServed {
@@ -62,75 +61,88 @@ extension CachedFile {
     return done
   }
 
-  /// A hit of any shape: many slots, holes, a thread that is not registered yet. No lock and no system call either, but for registering.
+  /// A hit of any shape: many slots, holes, first accesses. Like `hit` it takes no lock and, on a registered thread, retains nothing.
+  /// - Parameter count: at most the atomic length.
+  @inline(__always)
   func generalHit<S: Sink>(offset: UInt64, count: Int, into sink: inout S) -> Int {
-    let record = engine.domain.record()
-    engine.domain.enter(record)
-    guard let words = FileWords(word: active.loadAcquire()) else {
-      record.exit()
-      return notServed
+    let record: ThreadRecord
+    if let fast = ThreadRecord.fast(slot: slotNumber) {
+      record = fast
+      record.enter(clock)
+    } else {
+      guard let slow = enterSlowly() else { return notServed }
+      record = slow
     }
+    let words = FileWords(word: active.loadAcquire())
     let done = Hit.general(words, record: record, offset: offset, count: count, into: &sink)
     record.exit()
     if done != notServed {
-      record.counter(Counter.hitSizes + Counter.sizeClass(UInt64(done))).addAsOnlyWriter(1)
+      record.counter(Counter.hitSizes &+ Counter.sizeClass(UInt64(truncatingIfNeeded: done))).addAsOnlyWriter(1)
     }
     return done
+  }
+
+  /// Enters a read section on a thread that is new here, or that needs a fence; nil in a forked child, which has no memory to read.
+  @inline(never)
+  private func enterSlowly() -> ThreadRecord? {
+    guard !engine.isInForkedChild else { return nil }
+    let record = engine.domain.record()
+    engine.domain.enter(record)
+    return record
   }
 
   /// Everything that is not a plain hit, in atomic pieces.
   @inline(never)
   func readSlowly(offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws(CacheError) -> Int {
+    // First what needs nothing but a copy: many slots, but no lock (P2).
+    if offset >= 0, buffer.count > 0, buffer.count <= maximumAtomicLength {
+      var sink = unsafe ContiguousSink(buffer.baseAddress.unsafelyUnwrapped)
+      let copied = generalHit(offset: UInt64(offset), count: buffer.count, into: &sink)
+      if copied != notServed { return copied }
+    }
     let read = try readPieces(offset: offset, count: buffer.count) { (offset, count, done) throws(CacheError) in
       var sink = unsafe ContiguousSink(buffer.baseAddress.unsafelyUnwrapped + done)
       let copied = generalHit(offset: offset, count: count, into: &sink)
       return copied != notServed ? copied : try readMissing(offset: offset, count: count, into: &sink)
     }
-    // Only a piece that declines ends early.
+    // Only a piece that declines ends early, and none does here.
     return read ?? 0
   }
 
-  /// Cuts a call into atomic pieces, checking it first.
-  /// - Parameter piece: reads one that begins inside the file; `notServed` to decline.
+  /// Checks a call and cuts it into atomic pieces. Takes no lock itself, but for an empty call.
+  /// - Parameter piece: reads one; 0 at the end of the file, `notServed` to decline.
   /// - Returns: bytes read, or nil if a piece declined.
   func readPieces(
     offset: Int64, count: Int,
     _ piece: (_ offset: UInt64, _ count: Int, _ done: Int) throws(CacheError) -> Int
   ) throws(CacheError) -> Int? {
     let range = try checked(.read, offset: offset, count: count)
-    let file = try file(.read, range)
+    if count == 0 { _ = try file(.read, range) }
     var done = 0
     while done < count {
-      let position = UInt64(offset) + UInt64(done)
-      guard position < file.words.size.loadAcquire() else { return done }
-      let wanted = min(count - done, engine.configuration.maximumAtomicLength)
-      let copied = try piece(position, wanted, done)
+      let wanted = min(count - done, maximumAtomicLength)
+      let copied = try piece(UInt64(offset) + UInt64(done), wanted, done)
       guard copied != notServed else { return nil }
       done += copied
-      if copied < wanted { return done }
+      if copied < wanted { break }
     }
     return done
   }
 
   /// Reads a piece that was not all there: fills what is missing, on this thread, and copies while holding it.
+  /// - Returns: bytes read; 0 at or past the end of the file.
   func readMissing<S: Sink>(offset: UInt64, count: Int, into sink: inout S) throws(CacheError) -> Int {
     let range = Int64(offset)..<Int64(offset) + Int64(count)
-    let file = try file(.read, range)
-    countSlowRead(count)
     while true {
+      let file = try file(.read, range)
       let size = file.words.size.loadAcquire()
       guard offset < size else { return 0 }
+      countSlowRead(count)
       let slow = SlowRead(file, offset: offset, count: min(UInt64(count), size - offset), operation: .read)
-      slow.reserve()
-      while true {
-        let fills = try slow.advance(.caller)
-        if fills.isEmpty { break }
-        for fill in fills { try fill.wait() }
-      }
+      try slow.holdAll()
       let copied = generalHit(offset: offset, count: count, into: &sink)
       if copied != notServed { return copied }
       // Closed, or changed all the while: look again.
-      _ = try self.file(.read, range)
     }
   }
 

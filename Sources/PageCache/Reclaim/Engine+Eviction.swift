@@ -85,8 +85,8 @@ extension Engine {
     guard let file = file(number: owner) else { return false }
     let index = file.index
     let evicted = index.withLock { () -> Bool in
-      guard let found = index.next(from: page, through: page), found.entry.isFolio, found.entry.headFrame == head,
-        found.entry.frame == head
+      guard let found = index.next(from: page, through: page), found.entry.isFolio,
+        found.entry.frame(shift: pool.frameShift) == head, found.entry.headFrame(shift: pool.frameShift) == head
       else { return false }
       let last = page + (1 << UInt64(found.entry.order) - 1)
       if sparingAccessed, clearAccessed(index, from: page, through: last) { return false }

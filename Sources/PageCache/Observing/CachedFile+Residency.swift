@@ -1,0 +1,39 @@
+import PageIndex
+
+extension CachedFile {
+  /// Which bytes of the file are cached, in order, adjacent ranges joined.
+  ///
+  /// A moment's picture: fills and evictions go on meanwhile.
+  /// - Throws: `CacheError` with cause `.closed` or `.forkedChild`.
+  /// - Cost: a step for each cached folio; no lock; an allocation for the result.
+  public func residency() throws(CacheError) -> [Range<Int64>] {
+    let file = try file(.residency)
+    let shift = UInt64(engine.pool.frameShift)
+    let size = Int64(file.words.size.loadAcquire())
+    var ranges: [Range<Int64>] = []
+    var page: UInt64 = 0
+    var isDone = false
+    while !isDone {
+      // A section for a thousand folios at a time, so that no grace period waits for all of a large file.
+      engine.domain.read {
+        for _ in 0..<1000 {
+          guard let found = file.index.next(from: page, through: IndexGeometry.maximumPage) else {
+            isDone = true
+            return
+          }
+          page = found.lastPage + 1
+          guard found.entry.isStable else { continue }
+          let start = Int64(found.page << shift)
+          let end = min(size, Int64(page << shift))
+          guard start < end else { continue }
+          if let last = ranges.last, last.upperBound == start {
+            ranges[ranges.count - 1] = last.lowerBound..<end
+          } else {
+            ranges.append(start..<end)
+          }
+        }
+      }
+    }
+    return ranges
+  }
+}

@@ -1,0 +1,82 @@
+public import Folios
+import PageIndex
+import Primitives
+
+extension PageCache {
+  /// What a cache has done, and what it holds. Counts are sums over threads: each is exact, together they are of about one moment.
+  public struct Statistics: Sendable, Equatable {
+    /// Reads (atomic pieces of longer ones) served without the slow path.
+    public var hits: UInt64
+    /// Reads that took the slow path: something was missing, or kept changing.
+    public var slowReads: UInt64
+    /// Slow reads by which at least one page was found missing. One read can count more than once, if it had to look again.
+    public var misses: UInt64
+    /// Copies done again because the file changed under them.
+    public var retries: UInt64
+    /// Reads of the store.
+    public var fills: UInt64
+    /// Reads that waited for somebody else's fill.
+    public var joinedFills: UInt64
+    /// Fills that the store refused.
+    public var failedFills: UInt64
+    /// Bytes that the store delivered.
+    public var filledBytes: UInt64
+    /// Folios evicted, and their frames.
+    public var evictions: UInt64
+    public var evictedFrames: UInt64
+    /// Loans without a copy, and with one.
+    public var borrows: UInt64
+    public var borrowCopies: UInt64
+
+    /// Frames in the pool, and what they are used for. The rest is held by fills under way.
+    public var frames: Int
+    public var freeFrames: Int
+    public var nodeFrames: Int
+    /// Frames in the index, by the order of their folios.
+    public var cachedFramesByOrder: [Int]
+    /// Frames that wait for a grace period, now and at most so far.
+    public var deferredFrames: Int
+    public var peakDeferredFrames: Int
+    /// Grace periods begun.
+    public var gracePeriods: UInt64
+    /// Bytes in a frame.
+    public var frameByteCount: Int
+    /// Open files.
+    public var openFiles: Int
+
+    /// Hits and slow reads by size: element 0 is reads of one byte, element n reads of 2^(n-1)+1 ... 2^n bytes (L40).
+    public var hitsBySize: [UInt64]
+    public var slowReadsBySize: [UInt64]
+
+    /// Whether the kernel backs the arena with huge pages.
+    public var hugePages: HugePageStatus
+  }
+
+  /// Sums up what all threads have counted.
+  /// - Throws: `CacheError` with cause `.forkedChild`.
+  /// - Cost: a look at each thread's counters and at each frame's metadata, and a read of `/proc/self/smaps`: milliseconds. Hits pay nothing
+  ///   for it.
+  public func statistics() throws(CacheError) -> Statistics {
+    guard !engine.isInForkedChild else { throw CacheError(operation: .statistics, file: "", cause: .forkedChild) }
+    let pool = engine.pool
+    func sum(_ counter: Int) -> UInt64 { engine.domain.sum(counter: counter) }
+    let hits = (0..<Counter.sizeClasses).map { sum(Counter.hitSizes + $0) }
+    let slow = (0..<Counter.sizeClasses).map { sum(Counter.slowSizes + $0) }
+    var cached = Array(repeating: 0, count: Entry.maximumOrder + 1)
+    for frame in 0..<UInt64(pool.frameCount) {
+      let state = pool.table[frame].state.loadRelaxed()
+      let order = Int(state >> 8 & 0xFF)
+      if state & 0xFF == FolioMetadata.Kind.cached.rawValue, order < cached.count { cached[order] += 1 << order }
+    }
+    return Statistics(
+      hits: hits.reduce(0, &+), slowReads: slow.reduce(0, &+), misses: sum(Counter.misses),
+      retries: sum(Counter.retries), fills: sum(Counter.fills), joinedFills: sum(Counter.joinedFills),
+      failedFills: sum(Counter.failedFills), filledBytes: sum(Counter.filledBytes), evictions: sum(Counter.evictions),
+      evictedFrames: sum(Counter.evictedFrames), borrows: sum(Counter.borrows), borrowCopies: sum(Counter.borrowCopies),
+      frames: pool.frameCount, freeFrames: pool.freeFrames, nodeFrames: pool.nodeFrames, cachedFramesByOrder: cached,
+      deferredFrames: pool.retiredFrames, peakDeferredFrames: pool.peakRetiredFrames,
+      gracePeriods: engine.domain.gracePeriodCount, frameByteCount: pool.frameByteCount,
+      openFiles: engine.files.count, hitsBySize: hits, slowReadsBySize: slow,
+      hugePages: pool.arena.hugePageStatus())
+  }
+}

@@ -1,0 +1,60 @@
+import Primitives
+
+extension CachedFile {
+  /// Reads into a span. As `read(fromAbsoluteOffset:into:)` of a raw buffer.
+  /// - Returns: bytes read, from the start of the span on; what lies behind them is unchanged.
+  @discardableResult
+  public func read(fromAbsoluteOffset offset: Int64, into span: inout MutableRawSpan) throws(CacheError) -> Int {
+    try unsafe span.withUnsafeMutableBytes { (buffer) throws(CacheError) in
+      try unsafe read(fromAbsoluteOffset: offset, into: buffer)
+    }
+  }
+
+  /// Reads into a span of bytes. As `read(fromAbsoluteOffset:into:)` of a raw buffer.
+  /// - Returns: bytes read, from the start of the span on; what lies behind them is unchanged.
+  @discardableResult
+  public func read(fromAbsoluteOffset offset: Int64, into span: inout MutableSpan<UInt8>) throws(CacheError) -> Int {
+    try unsafe span.withUnsafeMutableBytes { (buffer) throws(CacheError) in
+      try unsafe read(fromAbsoluteOffset: offset, into: buffer)
+    }
+  }
+
+  /// Reads bytes into a new array.
+  /// - Returns: the bytes: fewer than wanted only at the end of the file.
+  /// - Cost: as a read into a buffer, and an allocation.
+  public func read(fromAbsoluteOffset offset: Int64, count: Int) throws(CacheError) -> [UInt8] {
+    let wanted = try lengthWithinFile(checked(.read, offset: offset, count: count))
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: wanted, alignment: 16)
+    defer { unsafe memory.deallocate() }
+    let done = try unsafe read(fromAbsoluteOffset: offset, into: memory)
+    return unsafe [UInt8](memory[..<done])
+  }
+
+  /// Reads into several buffers, one after the other, as preadv(2) does. Up to the atomic length, all of it is of one instant (P1).
+  /// - Returns: bytes read, over all buffers.
+  /// - Throws: as `read(fromAbsoluteOffset:into:)`; `.rangeOverflow` also if the buffers' lengths do not add up to an `Int`.
+  /// - Cost: as a hit of many slots; no allocation but for the array.
+  @discardableResult
+  public func read(
+    fromAbsoluteOffset offset: Int64, into buffers: [UnsafeMutableRawBufferPointer]
+  ) throws(CacheError) -> Int {
+    var total = 0
+    for index in unsafe buffers.indices {
+      let (sum, overflow) = unsafe total.addingReportingOverflow(buffers[index].count)
+      guard !overflow else { throw error(.read, nil, .rangeOverflow(offset: offset, count: .max)) }
+      total = sum
+    }
+    let read = try readPieces(offset: offset, count: total) { (offset, count, done) throws(CacheError) in
+      var sink = unsafe ScatterSink(buffers, skipping: done)
+      let copied = generalHit(offset: offset, count: count, into: &sink)
+      return copied != notServed ? copied : try readMissing(offset: offset, count: count, into: &sink)
+    }
+    return read ?? 0
+  }
+
+  /// How much of a range the file has now, so that nobody's large count becomes a large allocation.
+  func lengthWithinFile(_ range: Range<Int64>) throws(CacheError) -> Int {
+    let size = Int64(try file(.read, range).words.size.loadAcquire())
+    return Int(max(0, min(range.upperBound, size) - range.lowerBound))
+  }
+}
