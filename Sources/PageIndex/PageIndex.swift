@@ -46,8 +46,6 @@ public final class PageIndex: @unchecked Sendable {
     root.storeRelaxed(0)
   }
 
-  deinit { assert(root.loadRelaxed() == 0, "the owner empties an index before it drops it (removeAll)") }
-
   /// Runs the body with the index lock held.
   package func withLock<Result: ~Copyable, Failure: Error>(
     _ body: () throws(Failure) -> Result

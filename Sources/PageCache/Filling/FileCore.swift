@@ -39,7 +39,11 @@ final class FileCore: Sendable {
   }
 
   // No handle is open and no reader is inside: closing has waited for a grace period.
-  deinit { words.deallocate() }
+  deinit {
+    // Here and not where the index ends: by then the word is gone.
+    assert(words.root.loadRelaxed() == 0, "an index is emptied before it is dropped (removeAll)")
+    words.deallocate()
+  }
 
   /// Pages of a byte range that is not empty.
   func pages(offset: UInt64, count: UInt64) -> ClosedRange<UInt64> {
