@@ -52,8 +52,8 @@ import Testing
     plan.arms = [.mmap, .cache]
     let text = try jsonText(ReadBenchmark.run(plan).report)
     for key in [
-      "benchmark", "machine", "rows", "file_bytes", "block_bytes", "threads", "placement", "arm", "folio_order", "ns_per_read",
-      "mib_per_s", "min", "median", "max", "ratio_to_mmap", "low", "high",
+      "benchmark", "machine", "rows", "file_bytes", "block_bytes", "threads", "placement", "arm", "folio_order",
+      "ns_per_read", "mib_per_s", "min", "median", "max", "ratio_to_mmap", "low", "high",
     ] {
       #expect(text.contains("\"\(key)\" :"), "\(key)")
     }
@@ -96,14 +96,15 @@ import Testing
     benchmark.sections = 1000
     let report = try benchmark.run()
     #expect(report.rows.count >= 3)
-    #expect(report.rows.allSatisfy { $0.samples > 0 && $0.gracePeriod.min > 0 && $0.gracePeriod.max >= $0.gracePeriod.p99 })
+    #expect(report.rows.allSatisfy { $0.samples > 0 && $0.gracePeriod.min > 0 })
+    #expect(report.rows.allSatisfy { $0.gracePeriod.max >= $0.gracePeriod.p99 })
     #expect(report.readSection.min > 0)
     #expect(report.lines.count >= 10)
   }
 }
 
-/// The arms whose calls `CachedFile` does not have yet, over plain memory.
-@Suite struct BenchmarkingFutureArmTests {
+/// The arms over protocols, on plain memory.
+@Suite struct BenchmarkingArmTests {
   @safe
   final class Memory: ByteBorrowing, BatchReading, @unchecked Sendable {
     let bytes: UnsafeMutableRawBufferPointer
@@ -115,8 +116,10 @@ import Testing
 
     deinit { unsafe bytes.deallocate() }
 
-    func withBytes<Result>(atAbsoluteOffset offset: Int64, count: Int, _ body: (RawSpan) -> Result) throws -> Result {
-      unsafe body(UnsafeRawBufferPointer(rebasing: bytes[Int(offset)..<(Int(offset) + count)]).bytes)
+    func withBytes<Result: ~Copyable>(
+      atAbsoluteOffset offset: Int64, count: Int, _ body: (RawSpan) throws -> Result
+    ) throws -> Result {
+      try unsafe body(UnsafeRawBufferPointer(rebasing: bytes[Int(offset)..<(Int(offset) + count)]).bytes)
     }
 
     @safe

@@ -37,19 +37,24 @@ package struct ReferencedReader: @unchecked Sendable {
     try unsafe read(offset, buffer, byCompareExchange: true)
   }
 
+  /// Folio by folio, each with a reference of its own: as the kernel does, and not atomic over several.
   @inline(__always)
   private func read(
     _ offset: Int64, _ buffer: UnsafeMutableRawBufferPointer, byCompareExchange: Bool
   ) throws(CacheError) -> Int {
     if let start = buffer.baseAddress, buffer.count > 0, let record = ThreadRecord.fast(slot: file.slotNumber) {
       record.enter(file.clock)
-      var done = notServed
-      if let words = FileWords(word: file.active.loadAcquire()) {
-        done = unsafe plain(
-          words, UInt64(bitPattern: offset), to: start, count: buffer.count, byCompareExchange: byCompareExchange)
-      }
+      let words = FileWords(word: file.active.loadAcquire())
+      var done = 0
+      repeat {
+        let piece = unsafe plain(
+          words, UInt64(bitPattern: offset) &+ UInt64(truncatingIfNeeded: done), to: start + done,
+          count: buffer.count &- done, byCompareExchange: byCompareExchange)
+        if piece == notServed { break }
+        done &+= piece
+      } while done < buffer.count
       record.exit()
-      if done != notServed {
+      if done == buffer.count {
         record.counter(Counter.hitSizes &+ Counter.sizeClass(UInt64(truncatingIfNeeded: done))).addAsOnlyWriter(1)
         return done
       }
@@ -57,7 +62,7 @@ package struct ReferencedReader: @unchecked Sendable {
     return try unsafe file.readSlowly(offset: offset, into: buffer)
   }
 
-  /// As `Hit.plain`, but the entry is confirmed before the copy: the reference keeps the frame from then on.
+  /// As `Hit.plain`, as far as the slot goes; but the entry is confirmed before the copy: the reference keeps the frame from then on.
   @inline(__always)
   private func plain(
     _ words: FileWords, _ offset: UInt64, to destination: UnsafeMutableRawPointer, count wanted: Int,
@@ -65,24 +70,22 @@ package struct ReferencedReader: @unchecked Sendable {
   ) -> Int {
     let size = words.size.loadAcquire()
     guard offset < size else { return notServed }
-    let count = min(UInt64(truncatingIfNeeded: wanted), size &- offset)
-    guard let location = PageIndex.locate(root: words.root, slotMask: words.slotMask, key: offset) else {
+    guard let location = PageIndex.locateCovered(root: words.root, slotMask: words.slotMask, key: offset) else {
       return notServed
     }
     let entry = location.entry
     guard entry.isPlainHit else { return notServed }
     let slotByteCount = (1 as UInt64) &<< location.shift
     let within = offset & (slotByteCount &- 1)
-    guard count <= slotByteCount &- within else { return notServed }
-    let head = entry.headFrame
+    let count = min(UInt64(truncatingIfNeeded: wanted), size &- offset, slotByteCount &- within)
+    let head = entry.headFrame(shift: Int(truncatingIfNeeded: words.frameShift))
     // Safe: the entry's frame is one of the pool's, and the table has a description of each.
     let references = unsafe SharedWord(at: firstCount + Int(truncatingIfNeeded: head &* stride))
     guard byCompareExchange ? takeByCompareExchange(references) : take(references) else { return notServed }
-    let isConfirmed =
-      Entry(word: location.slot.loadAcquire()).isSame(as: entry) && words.size.loadRelaxed() == size
+    let isConfirmed = location.slot.loadAcquire() == entry.word && words.size.loadRelaxed() == size
     if isConfirmed {
       let source = unsafe UnsafeRawPointer(
-        bitPattern: words.arena &+ UInt(truncatingIfNeeded: entry.frame &<< words.frameShift &+ within)
+        bitPattern: words.arena &+ UInt(truncatingIfNeeded: entry.arenaOffset &+ within)
       ).unsafelyUnwrapped
       unsafe racyCopy(to: destination, from: source, count: Int(truncatingIfNeeded: count))
     }

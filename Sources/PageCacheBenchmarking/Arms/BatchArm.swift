@@ -1,14 +1,21 @@
+import PageCache
 import Primitives
 
 /// What arm `cache-many` needs of a file: many reads in one call.
-///
-/// `ReadArmKind` lists the arm once `CachedFile` conforms.
 package protocol BatchReading: Sendable {
   associatedtype Request
   static func request(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Request
   /// Bytes read by a request that has been served.
   static func count(of request: Request) -> Int
   func readMany(_ requests: inout [Request]) throws
+}
+
+extension CachedFile: BatchReading {
+  package static func request(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> ReadRequest {
+    unsafe ReadRequest(offset: Int64(bitPattern: offset), buffer: buffer)
+  }
+
+  package static func count(of request: ReadRequest) -> Int { request.bytesRead }
 }
 
 /// The cache through its batch call: a few dozen random blocks at a time, each into its own part of the buffer.

@@ -1,11 +1,14 @@
 import Glibc
+import PageCache
 
-/// What arm `cache-borrow` needs of a file: a view of bytes in place. `ReadArmKind` lists the arm once `CachedFile` conforms.
+/// What arm `cache-borrow` needs of a file: a view of bytes in place.
 package protocol ByteBorrowing: Sendable {
-  func withBytes<Result>(
-    atAbsoluteOffset offset: Int64, count: Int, _ body: (RawSpan) -> Result
+  func withBytes<Result: ~Copyable>(
+    atAbsoluteOffset offset: Int64, count: Int, _ body: (_ bytes: RawSpan) throws -> Result
   ) throws -> Result
 }
+
+extension CachedFile: ByteBorrowing {}
 
 /// The cache through a borrowed view, from which the reader copies: the same work as the other arms.
 package struct BorrowArm<File: ByteBorrowing>: ReadArm {

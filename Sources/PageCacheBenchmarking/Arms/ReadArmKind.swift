@@ -3,6 +3,8 @@ package enum ReadArmKind: String, CaseIterable, Sendable {
   case pread
   case mmap
   case cache
+  case cacheBorrow = "cache-borrow"
+  case cacheMany = "cache-many"
   case cacheRefcount = "cache-refcount"
   case cacheRefcountCompareExchange = "cache-refcount-cas"
   case cacheReadWriteLock = "cache-rwlock"

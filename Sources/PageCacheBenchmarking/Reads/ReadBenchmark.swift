@@ -105,7 +105,7 @@ struct Contestant: Sendable {
         [Contestant(kind: kind, folioOrder: nil, arms: files.descriptors.map(PreadArm.init(descriptor:)))]
       case .mmap:
         [Contestant(kind: kind, folioOrder: nil, arms: files.mappings.map(MappedArm.init(bytes:)))]
-      case .cache, .cacheRefcount, .cacheRefcountCompareExchange, .cacheReadWriteLock:
+      case .cache, .cacheBorrow, .cacheMany, .cacheRefcount, .cacheRefcountCompareExchange, .cacheReadWriteLock:
         ReadPlan.folioOrders(forFile: files.fileBytes).map { order in
           Contestant(kind: kind, folioOrder: order, arms: files.cachedFiles(order: order).map { arm(kind, $0) })
         }
@@ -115,6 +115,8 @@ struct Contestant: Sendable {
 
   private static func arm(_ kind: ReadArmKind, _ file: CachedFile) -> any ReadArm {
     switch kind {
+    case .cacheBorrow: BorrowArm(file)
+    case .cacheMany: BatchArm(file)
     case .cacheRefcount: ReferenceArm(reader: ReferencedReader(file))
     case .cacheRefcountCompareExchange: CompareExchangeArm(reader: ReferencedReader(file))
     case .cacheReadWriteLock: LockedArm(file: file)

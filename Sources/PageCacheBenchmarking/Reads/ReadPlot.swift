@@ -59,6 +59,8 @@ package struct ReadPlot {
     case .pread: "#D55E00"
     case .mmap: "#000000"
     case .cache: "#0072B2"
+    case .cacheBorrow: "#56B4E9"
+    case .cacheMany: "#7A5195"
     case .cacheRefcount: "#009E73"
     case .cacheRefcountCompareExchange: "#CC79A7"
     case .cacheReadWriteLock: "#B58900"
