@@ -10,6 +10,18 @@ package protocol ByteBorrowing: Sendable {
 
 extension CachedFile: ByteBorrowing {}
 
+/// The arm over a cached file. Not generic, so that its loop is compiled for it: the protocol table of a generic type
+/// leads to code for any type.
+struct CacheBorrowArm: ReadArm {
+  let arm: BorrowArm<CachedFile>
+
+  func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    unsafe arm.read(at: offset, into: buffer)
+  }
+
+  func readBatch(_ loop: inout ReadLoop, count: Int) -> Int { loop.run(arm, count: count) }
+}
+
 /// The cache through a borrowed view, from which the reader copies: the same work as the other arms.
 package struct BorrowArm<File: ByteBorrowing>: ReadArm {
   package let file: File

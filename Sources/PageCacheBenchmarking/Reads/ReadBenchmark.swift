@@ -115,8 +115,8 @@ struct Contestant: Sendable {
 
   private static func arm(_ kind: ReadArmKind, _ file: CachedFile) -> any ReadArm {
     switch kind {
-    case .cacheBorrow: BorrowArm(file)
-    case .cacheMany: BatchArm(file)
+    case .cacheBorrow: CacheBorrowArm(arm: BorrowArm(file))
+    case .cacheMany: CacheManyArm(arm: BatchArm(file))
     case .cacheRefcount: ReferenceArm(reader: ReferencedReader(file))
     case .cacheRefcountCompareExchange: CompareExchangeArm(reader: ReferencedReader(file))
     case .cacheReadWriteLock: LockedArm(file: file)
