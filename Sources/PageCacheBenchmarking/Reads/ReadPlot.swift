@@ -74,7 +74,7 @@ package struct ReadPlot {
   private static let gap = 28.0
   private static let left = 64.0
   private static let top = 96.0
-  private static let legendColumn = 200.0
+  private static let legendColumn = 226.0
 
   private var blocks: [Int] { Set(panels.flatMap { $0.lines.flatMap { $0.points.map(\.block) } }).sorted() }
   private var nanoseconds: [Double] { panels.flatMap { $0.lines.flatMap { $0.points.map(\.nanoseconds) } } }

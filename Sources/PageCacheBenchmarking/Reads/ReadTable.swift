@@ -36,7 +36,7 @@ package struct ReadTable {
     },
   ]
 
-  private static let nameWidth = 28
+  private static let nameWidth = 30
 
   /// Lines of one section, or none if nothing was measured.
   package func section(fileBytes: Int, threads: Int) -> [String] {
