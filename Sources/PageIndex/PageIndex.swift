@@ -31,7 +31,7 @@ public final class PageIndex: @unchecked Sendable {
   private var holeVersion: UInt64 = 0
 
   /// - Parameters:
-  ///   - root: a word of the owner's that outlives the index; becomes empty.
+  ///   - root: a word of the owner's; becomes empty. The owner empties the index before it drops it (`removeAll`).
   ///   - coveredPages: how many pages the root covers from its first entry on, at least: `locateCovered` may be used below that.
   package init(geometry: IndexGeometry, nodes: any NodeAllocator, root: SharedWord, coveredPages: UInt64 = 0) {
     self.geometry = geometry

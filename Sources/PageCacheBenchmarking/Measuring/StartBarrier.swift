@@ -1,0 +1,37 @@
+import Glibc
+import Primitives
+import Synchronization
+
+/// Nanoseconds that the calling thread has had a processor. A system call.
+func threadNanoseconds() -> UInt64 {
+  var now = timespec()
+  unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now)
+  return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
+}
+
+/// Lets threads wait for each other, again and again. Spins, because a thread that sleeps starts late; gives the
+/// processor away soon, because there may be more threads than cores.
+final class StartBarrier: Sendable {
+  private let count: Int
+  private let arrived = Atomic<Int>(0)
+  private let passes = Atomic<Int>(0)
+
+  init(count: Int) { self.count = count }
+
+  /// Waits for the others. The last to arrive runs the body before anybody goes on.
+  func wait(_ last: () -> Void = {}) {
+    let pass = passes.load(ordering: .acquiring)
+    // Acquire and release: what each thread did before is seen by the last, and through the store below by all.
+    if arrived.wrappingAdd(1, ordering: .acquiringAndReleasing).newValue == count {
+      arrived.store(0, ordering: .relaxed)
+      last()
+      passes.store(pass + 1, ordering: .releasing)
+      return
+    }
+    var spins = 0
+    while passes.load(ordering: .acquiring) == pass {
+      spins += 1
+      if spins < 1000 { spinHint() } else { sched_yield() }
+    }
+  }
+}

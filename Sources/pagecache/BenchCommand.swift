@@ -1,0 +1,7 @@
+import ArgumentParser
+
+struct BenchCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "bench", abstract: "Measure the cache beside the kernel.",
+    subcommands: [BenchReadsCommand.self, BenchGraceCommand.self])
+}

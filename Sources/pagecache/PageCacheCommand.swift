@@ -1,0 +1,9 @@
+import ArgumentParser
+
+/// The command `pagecache`.
+@main
+struct PageCacheCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "pagecache", abstract: "A page cache that a program links: its tools.",
+    subcommands: [BenchCommand.self])
+}
