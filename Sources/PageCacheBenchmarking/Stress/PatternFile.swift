@@ -1,6 +1,6 @@
 import Glibc
 import Primitives
-package import SystemPackage
+import SystemPackage
 
 /// A file in which each 8-byte word is a function of its offset, so that every byte of any read can be checked.
 @safe

@@ -1,6 +1,6 @@
-package import PageCache
+import PageCache
 import Primitives
-package import SystemPackage
+import SystemPackage
 
 /// Readers of all lengths against eviction: a cache a tenth of the file, every byte of every read checked.
 package struct ReadStress: Sendable {
