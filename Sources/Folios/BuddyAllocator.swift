@@ -75,22 +75,3 @@ struct BuddyAllocator {
     freeBlocks[order] -= 1
   }
 }
-
-/// The array of folio metadata.
-@safe
-package struct FolioTable: @unchecked Sendable {
-  private let base: UnsafeMutableRawPointer
-  package let frameCount: Int
-
-  /// Zeroed memory for `frameCount` records, which outlives the table.
-  init(base: UnsafeMutableRawPointer, frameCount: Int) {
-    unsafe self.base = base
-    self.frameCount = frameCount
-  }
-
-  package subscript(_ frame: UInt64) -> FolioMetadata {
-    precondition(frame < UInt64(frameCount), "no such frame")
-    // Safe: inside the array.
-    return unsafe FolioMetadata(base: base + Int(frame) * FolioMetadata.byteCount)
-  }
-}

@@ -3,7 +3,8 @@ import Primitives
 // The count of references (S3, L32, L33): one fetch-and-add to take, one to give back; compare-and-exchange only for the one
 // that gives back the last.
 extension FolioMetadata {
-  package static var frozenBit: UInt64 { 1 << 63 }
+  @inlinable @inline(__always)
+  public static var frozenBit: UInt64 { 1 << 63 }
 
   /// Takes a reference to whatever folio has this frame now: false if the count is frozen. A refused attempt needs no undoing:
   /// unfreezing stores an absolute value.
@@ -11,6 +12,7 @@ extension FolioMetadata {
   /// Acquire pairs with the release of `thaw`: the taker sees the folio as it was when its count was set.
   /// The folio is only speculatively the one that was meant: confirm it against the index entry.
   /// - Cost: one locked instruction.
+  @inlinable @inline(__always)
   package func tryTakeReference() -> Bool { references.fetchAddAcquire(1) & FolioMetadata.frozenBit == 0 }
 
   /// The same by a loop of compare-and-exchange. Only for comparison: it collapses under contention (L32).
@@ -27,6 +29,7 @@ extension FolioMetadata {
   /// Gives a reference back. Inside a read section: else the folio could be freed and handed on between the two steps, and the second
   /// would destroy a stranger (L33).
   /// - Returns: true for the one caller that must now retire the folio. It looks at order and kind only after that (R10).
+  @inlinable @inline(__always)
   package func giveBackReference() -> Bool {
     // Release: what the holder did with the bytes is over before anybody finds the count at zero.
     guard references.fetchSubtractRelease(1) == 1 else { return false }

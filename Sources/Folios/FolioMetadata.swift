@@ -16,14 +16,18 @@ import Primitives
 /// Valid for the first frame of a block; the others of the block say `tail`. All words are atomic, because reclaim looks at them without a lock
 /// and confirms what it saw under the index lock.
 @safe
-package struct FolioMetadata: @unchecked Sendable {
-  let base: UnsafeMutableRawPointer
+@frozen
+public struct FolioMetadata: @unchecked Sendable {
+  @usableFromInline let base: UnsafeMutableRawPointer
 
-  package static let byteCount = 64
+  @inlinable @inline(__always)
+  public static var byteCount: Int { 64 }
 
+  @inlinable @inline(__always)
   init(base: UnsafeMutableRawPointer) { unsafe self.base = base }
 
   // Safe: offsets inside the 64 bytes, aligned; the array lives as long as the pool.
+  @inlinable @inline(__always)
   package var references: SharedWord { unsafe SharedWord(at: base) }
   package var pins: SharedWord { unsafe SharedWord(at: base + 8) }
   package var owner: SharedWord { unsafe SharedWord(at: base + 16) }

@@ -17,8 +17,8 @@ public final class CachedFile: Sendable {
   let maximumAtomicLength: Int
   /// Keeps the pool and the read domain alive while the handle exists.
   let engine: Engine
-  /// The engine's pool, without a count to keep: the hit path retains nothing.
-  unowned(unsafe) let pool: FramePool
+  /// The pool's frames, without a count to keep: the hit path retains nothing.
+  let frames: FolioTable
   private let guarding = Monitor()
   // Guarded by `guarding`.
   nonisolated(unsafe) private var openFile: FileCore?
@@ -30,7 +30,7 @@ public final class CachedFile: Sendable {
 
   init(_ file: FileCore) {
     engine = file.engine
-    unsafe pool = file.engine.pool
+    frames = file.engine.pool.table
     slotNumber = engine.domain.slotNumber
     clock = engine.domain.clock
     maximumAtomicLength = engine.configuration.maximumAtomicLength

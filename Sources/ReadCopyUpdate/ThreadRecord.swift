@@ -82,6 +82,8 @@ public struct ThreadRecord: @unchecked Sendable {
     section.storeRelease(0)
   }
 
+  /// Whether the thread is in a read section.
+  @inlinable @inline(__always)
   package var isInside: Bool { section.loadRelaxed() != 0 }
 }
 

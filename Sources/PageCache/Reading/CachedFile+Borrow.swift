@@ -15,56 +15,67 @@ extension CachedFile {
   /// - Throws: `CacheError` as `read(fromAbsoluteOffset:into:)`, or what the body throws.
   /// - Cost: hit in one folio: two locked instructions on the folio's count, no copy, no lock, no system call. Else an allocation
   ///   and a read.
+  @inlinable
   public func withBytes<Result: ~Copyable>(
     atAbsoluteOffset offset: Int64, count: Int, _ body: (_ bytes: RawSpan) throws -> Result
   ) throws -> Result {
-    if let loan = borrow(offset: offset, count: count) { return try loan.withBytes(body) }
-    let range = try checked(.borrow, offset: offset, count: count)
-    let file = try file(.borrow, range)
-    let size = file.words.size.loadAcquire()
-    guard UInt64(offset) < size, count > 0 else { return try body(RawSpan()) }
-    let available = Int(min(UInt64(count), size - UInt64(offset)))
-    if let loan = try fillAndBorrow(file, offset: offset, count: available) { return try loan.withBytes(body) }
-    engine.domain.record().counter(Counter.borrowCopies).addAsOnlyWriter(1)
-    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: available, alignment: 16)
-    defer { unsafe copy.deallocate() }
-    let done = try unsafe read(fromAbsoluteOffset: offset, into: copy)
-    // Safe: the memory outlives the call, and a span cannot outlive it.
-    return try body(unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: copy[..<done])))
+    let loan = try lend(offset: offset, count: count)
+    defer { giveBack(loan) }
+    // Safe: the loan keeps the bytes until it is given back, and a span cannot outlive the closure's call.
+    return try body(unsafe RawSpan(_unsafeBytes: loan.bytes))
   }
 
-  /// Fills what is missing, and borrows if it came to lie in one folio. What the slow path reserved is given back before the caller's
-  /// closure runs: it may take its time, and borrow more.
-  private func fillAndBorrow(_ file: FileCore, offset: Int64, count: Int) throws(CacheError) -> Loan? {
-    guard count <= maximumAtomicLength else { return nil }
-    let slow = SlowRead(file, offset: UInt64(offset), count: UInt64(count), operation: .borrow)
-    countSlowRead(count)
-    try slow.holdAll()
-    let loan = borrow(offset: offset, count: count)
-    withExtendedLifetime(slow) {}
+  /// Bytes that stay as they are until they are given back.
+  @safe @frozen @usableFromInline
+  struct Loan {
+    @usableFromInline let bytes: UnsafeRawBufferPointer
+    /// The head frame of the folio that lends them, or that of no folio: then they are a copy.
+    @usableFromInline let head: UInt64
+
+    @usableFromInline
+    init(bytes: UnsafeRawBufferPointer, head: UInt64) {
+      unsafe self.bytes = bytes
+      self.head = head
+    }
+
+    static var ofNoFolio: UInt64 { .max }
+  }
+
+  @usableFromInline
+  func lend(offset: Int64, count: Int) throws(CacheError) -> Loan {
+    if let loan = borrow(offset: offset, count: count) { return loan }
+    return try lendSlowly(offset: offset, count: count)
+  }
+
+  @usableFromInline
+  func giveBack(_ loan: Loan) {
+    guard loan.head != Loan.ofNoFolio else { return unsafe loan.bytes.deallocate() }
+    // In a read section: between the two steps of giving back the folio must not be handed on (L33).
+    guard let record = ThreadRecord.fast(slot: slotNumber), !record.isInside else {
+      return engine.pool.giveBackReference(loan.head)
+    }
+    record.enter(clock)
+    let wasLast = frames[loan.head].giveBackReference()
+    record.exit()
+    if wasLast { engine.pool.retire(loan.head) }
+  }
+
+  /// Borrows what is cached in one slot: nil if it is not, or lies in several.
+  ///
+  /// Counts first, then looks at the entry again; a writer marks the entry, then looks at the count. Both are sequentially consistent, so one of
+  /// them sees the other. The reference is speculative until the entry confirms it (L14): who removes an entry freezes the count first, so an
+  /// unchanged word means that the reference was taken in time.
+  private func borrow(offset: Int64, count wanted: Int) -> Loan? {
+    guard wanted > 0, let record = ThreadRecord.fast(slot: slotNumber), !record.isInside else { return nil }
+    record.enter(clock)
+    let loan = borrow(FileWords(word: active.loadAcquire()), offset: UInt64(bitPattern: offset), count: wanted)
+    record.exit()
+    if loan != nil { record.counter(Counter.borrows).addAsOnlyWriter(1) }
     return loan
   }
 
-  /// Bytes in one folio, with a reference that keeps them.
-  @safe
-  struct Loan: ~Copyable {
-    let reference: FolioReference
-    let start: UnsafeRawPointer
-    let count: Int
-
-    func withBytes<Result: ~Copyable>(_ body: (RawSpan) throws -> Result) throws -> Result {
-      // Safe: the reference keeps the bytes for as long as the loan, and a span cannot outlive the call.
-      try body(unsafe RawSpan(_unsafeStart: start, byteCount: count))
-    }
-  }
-
-  /// Borrows what is cached in one folio: nil if it is not, or lies in several.
-  func borrow(offset: Int64, count wanted: Int) -> Loan? {
-    guard wanted > 0, let record = ThreadRecord.fast(slot: slotNumber) else { return nil }
-    record.enter(clock)
-    defer { record.exit() }
-    let words = FileWords(word: active.loadAcquire())
-    let offset = UInt64(bitPattern: offset)
+  @inline(__always)
+  private func borrow(_ words: FileWords, offset: UInt64, count wanted: Int) -> Loan? {
     let size = words.size.loadAcquire()
     guard offset < size else { return nil }
     let count = min(UInt64(wanted), size - offset)
@@ -73,20 +84,52 @@ extension CachedFile {
     else { return nil }
     let entry = location.entry
     let slotByteCount = (1 as UInt64) &<< location.shift
-    let within = offset & (slotByteCount - 1)
-    // What is left of the slot; of a folio that has several, only what a hit of one slot can confirm.
-    guard count <= slotByteCount - within else { return nil }
+    let within = offset & (slotByteCount &- 1)
+    guard count <= slotByteCount &- within else { return nil }
     if !entry.isAccessed { PageIndex.setAccessed(location.slot, entry) }
-    // Count, then look at the entry again: a writer marks the entry, then looks at the count. Both are sequentially consistent, so one of
-    // them sees the other. (On x86 any locked instruction is; on ARM the fence makes it so.)
     let head = entry.headFrame(shift: Int(truncatingIfNeeded: words.frameShift))
-    guard let speculative = unsafe SpeculativeReference(pool, head: head) else { return nil }
+    let folio = frames[head]
+    guard folio.tryTakeReference() else { return nil }
+    // On x86 the fetch-and-add was a full fence already; on ARM it was not.
     sequentialFence()
-    guard let reference = speculative.confirm(location), words.size.loadRelaxed() == size else { return nil }
-    record.counter(Counter.borrows).addAsOnlyWriter(1)
-    let start = unsafe UnsafeRawPointer(
-      bitPattern: words.arena + UInt(truncatingIfNeeded: entry.arenaOffset + within)
-    ).unsafelyUnwrapped
-    return unsafe Loan(reference: reference, start: start, count: Int(count))
+    guard Entry(word: location.slot.loadAcquire()).isSame(as: entry), words.size.loadRelaxed() == size else {
+      if folio.giveBackReference() { engine.pool.retire(head) }
+      return nil
+    }
+    let start = unsafe UnsafeRawPointer(bitPattern: words.arena &+ UInt(truncatingIfNeeded: entry.arenaOffset &+ within))
+    return unsafe Loan(bytes: UnsafeRawBufferPointer(start: start, count: Int(truncatingIfNeeded: count)), head: head)
+  }
+
+  /// Fills what is missing and borrows; copies what does not lie in one folio.
+  @inline(never)
+  private func lendSlowly(offset: Int64, count: Int) throws(CacheError) -> Loan {
+    let range = try checked(.borrow, offset: offset, count: count)
+    let file = try file(.borrow, range)
+    let size = file.words.size.loadAcquire()
+    guard UInt64(offset) < size, count > 0 else { return unsafe copied(UnsafeRawBufferPointer(start: nil, count: 0)) }
+    let available = Int(min(UInt64(count), size - UInt64(offset)))
+    if let loan = try fillAndBorrow(file, offset: offset, count: available) { return loan }
+    engine.domain.record().counter(Counter.borrowCopies).addAsOnlyWriter(1)
+    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: available, alignment: 16)
+    do {
+      let done = try unsafe read(fromAbsoluteOffset: offset, into: copy)
+      return unsafe copied(UnsafeRawBufferPointer(start: copy.baseAddress, count: done))
+    } catch {
+      unsafe copy.deallocate()
+      throw error
+    }
+  }
+
+  private func copied(_ bytes: UnsafeRawBufferPointer) -> Loan { unsafe Loan(bytes: bytes, head: Loan.ofNoFolio) }
+
+  /// What the slow path reserved is given back before the caller's closure runs: it may take its time, and borrow more.
+  private func fillAndBorrow(_ file: FileCore, offset: Int64, count: Int) throws(CacheError) -> Loan? {
+    guard count <= maximumAtomicLength else { return nil }
+    let slow = SlowRead(file, offset: UInt64(offset), count: UInt64(count), operation: .borrow)
+    countSlowRead(count)
+    try slow.holdAll()
+    let loan = borrow(offset: offset, count: count)
+    withExtendedLifetime(slow) {}
+    return loan
   }
 }
