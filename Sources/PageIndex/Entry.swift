@@ -1,10 +1,10 @@
 /// One 64-bit word of the index. It says everything a lock-free reader needs, who never has to look at folio metadata.
 ///
 /// ```
-///  63          44 43  40 39                           7  6  5  4  3  2  1  0
-/// +--------------+------+------------------------------+--+--+--+--+--+--+--+
-/// |   version    | order|   bytes into the arena, /128  |RA|AC|CH|UP| 0  1  0|  folio
-/// +--------------+------+------------------------------+--+--+--+--+--+--+--+
+///  63          44 43  40 39                        8  7  6  5  4  3  2  1  0
+/// +--------------+------+---------------------------+--+--+--+--+--+--+--+--+
+/// |   version    | order| bytes into the arena, /256 | 0|RA|AC|CH|UP| 0  1  0|  folio
+/// +--------------+------+---------------------------+--+--+--+--+--+--+--+--+
 /// |                             version                           | 1  0  0|  hole
 /// +--------------------------------------------------------------+--------+
 /// |                      61 bits of the caller's                  | 1  1  0|  value (a shadow, later)
@@ -21,10 +21,10 @@
 ///
 /// The places are chosen for the hit path. A node is told by one bit; its word shifted right by one is, in its low six bits, the shift that the
 /// processor wants. A folio's bytes are found by masking its word and adding the arena's address: no shift, no multiplication. All that a hit must
-/// look at lies in the low seven bits.
+/// look at is the low byte.
 ///
 /// A folio's word names the memory that backs *this* slot, not the folio's head: a lookup resolves nothing else. A slot that sits at a higher
-/// level covers `fanOut^level` pages, in one contiguous piece of the folio. 33 bits of 128 bytes are a pool of 1 TiB; frames may be as small as 128
+/// level covers `fanOut^level` pages, in one contiguous piece of the folio. 32 bits of 256 bytes are a pool of 1 TiB; frames may be as small as 256
 /// bytes, in the laboratory. 4 bits of order reach beyond the buddy allocator's 9; what is left, 20 bits, is the version.
 ///
 /// **Why a word never comes back while somebody reads.** A reader accepts what it copied if the word is the same before and after. So within one read
@@ -60,7 +60,7 @@ public struct Entry: Equatable, Sendable {
   public static var changingBit: UInt64 { @inlinable @inline(__always) get { 1 << 4 } }
   public static var accessedBit: UInt64 { @inlinable @inline(__always) get { 1 << 5 } }
   public static var readAheadBit: UInt64 { @inlinable @inline(__always) get { 1 << 6 } }
-  public static var arenaOffsetMask: UInt64 { @inlinable @inline(__always) get { ((1 << 33) - 1) << 7 } }
+  public static var arenaOffsetMask: UInt64 { @inlinable @inline(__always) get { ((1 << 32) - 1) << 8 } }
   public static var orderShift: UInt64 { @inlinable @inline(__always) get { 40 } }
   public static var orderMask: UInt64 { @inlinable @inline(__always) get { 15 } }
   public static var versionShift: UInt64 { @inlinable @inline(__always) get { 44 } }
@@ -68,11 +68,11 @@ public struct Entry: Equatable, Sendable {
   public static var maximumOrder: Int { @inlinable @inline(__always) get { 9 } }
   /// What an arena may measure at most.
   public static var maximumArenaByteCount: Int { 1 << 40 }
-  /// What node slots and frames are aligned to at least.
-  public static var alignment: Int { 128 }
+  /// What node slots are aligned to.
+  public static var nodeAlignment: Int { 128 }
 
-  /// The bits a hit looks at: kind, up to date, changing, accessed, read-ahead.
-  public static var hitMask: UInt64 { @inlinable @inline(__always) get { 0x7F } }
+  /// The bits a hit looks at: kind, up to date, changing, accessed, read-ahead. A whole byte: one comparison.
+  public static var hitMask: UInt64 { @inlinable @inline(__always) get { 0xFF } }
   /// ... and what they must say: a folio, up to date, not changing, accessed before, no mark that wants work.
   public static var hitPattern: UInt64 { @inlinable @inline(__always) get { folioKind | upToDateBit | accessedBit } }
 
@@ -81,7 +81,7 @@ public struct Entry: Equatable, Sendable {
   public static var empty: Entry { @inlinable @inline(__always) get { Entry(word: 0) } }
   public static var retry: Entry { @inlinable @inline(__always) get { Entry(word: 8) } }
 
-  /// - Parameter arenaOffset: bytes from the start of the arena to those of this slot; a multiple of 128.
+  /// - Parameter arenaOffset: bytes from the start of the arena to those of this slot; a multiple of 256.
   @inlinable
   public static func folio(
     arenaOffset: UInt64, order: Int, version: UInt64, flags: UInt64 = upToDateBit

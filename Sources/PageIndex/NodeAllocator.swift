@@ -67,7 +67,7 @@ package final class HeapNodeAllocator: NodeAllocator {
     reclaim()
     live.add(1)
     return unsafe Node.at(
-      base: .allocate(byteCount: Node.byteCount(fanOut: fanOut), alignment: Entry.alignment), fanOut: fanOut)
+      base: .allocate(byteCount: Node.byteCount(fanOut: fanOut), alignment: Entry.nodeAlignment), fanOut: fanOut)
   }
 
   package func freeNode(_ node: Node, fanOut: Int) {

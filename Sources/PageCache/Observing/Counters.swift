@@ -2,7 +2,7 @@ import ReadCopyUpdate
 
 /// What each thread counts in its own record: nothing shared on a hit (P2), summed when asked.
 enum Counter {
-  /// Hits by size: number 0 is one byte, number n is 2^(n-1)+1 ... 2^n bytes.
+  /// Hits by size: number 0 is one and two bytes, number n is 2^n+1 ... 2^(n+1) bytes.
   static let hitSizes = 0
   /// Reads that took the slow path, by size.
   static let slowSizes = 48
@@ -19,9 +19,10 @@ enum Counter {
   static let borrowCopies = 105
   static let joinedFills = 106
 
-  /// The size class of a count of at least one byte.
+  /// The size class of a count of at least one byte: where its topmost bit is, rounding up. The lowest bit is set so that there always is one, which
+  /// saves the hit path two instructions, and one and two bytes their difference.
   @inline(__always)
   static func sizeClass(_ count: UInt64) -> Int {
-    64 &- (count &- 1).leadingZeroBitCount
+    63 ^ ((count &- 1) | 1).leadingZeroBitCount
   }
 }

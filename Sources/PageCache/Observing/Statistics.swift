@@ -44,7 +44,7 @@ extension PageCache {
     /// Open files.
     public var openFiles: Int
 
-    /// Hits and slow reads by size: element 0 is reads of one byte, element n reads of 2^(n-1)+1 ... 2^n bytes (L40).
+    /// Hits and slow reads by size: element 0 is reads of one or two bytes, element n reads of 2^n+1 ... 2^(n+1) bytes (L40).
     public var hitsBySize: [UInt64]
     public var slowReadsBySize: [UInt64]
 

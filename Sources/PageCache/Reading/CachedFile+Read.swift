@@ -49,11 +49,9 @@ extension CachedFile {
     let count = buffer.count
     guard count > 0, let record = ThreadRecord.fast(slot: slotNumber) else { return notServed }
     record.enter(clock)
-    // Acquire pairs with the release in `close` and with the publication of the handle.
-    let words = FileWords(word: active.loadAcquire())
     // Safe: a buffer with bytes has an address.
     let destination = unsafe buffer.baseAddress.unsafelyUnwrapped
-    let done = unsafe Hit.plain(words, offset: UInt64(bitPattern: offset), to: destination, count: count)
+    let done = unsafe Hit.plain(active, offset: UInt64(bitPattern: offset), to: destination, count: count)
     record.exit()
     if done != notServed {
       record.counter(Counter.hitSizes &+ Counter.sizeClass(UInt64(truncatingIfNeeded: done))).addAsOnlyWriter(1)

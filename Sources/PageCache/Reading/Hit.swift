@@ -25,7 +25,11 @@ enum Hit {
   /// - Returns: bytes copied, or `notServed`.
   /// - Cost: no store but to the destination; about 40 instructions and the copy.
   @inline(__always)
-  static func plain(_ words: FileWords, offset: UInt64, to destination: UnsafeMutableRawPointer, count wanted: Int) -> Int {
+  static func plain(
+    _ active: borrowing InlineWord, offset: UInt64, to destination: UnsafeMutableRawPointer, count wanted: Int
+  ) -> Int {
+    // Acquire pairs with the release in `close` and with the publication of the handle.
+    let words = FileWords(word: active.loadAcquire())
     let size = words.size.loadAcquire()
     // Also false for offsets that were negative.
     guard offset < size else { return notServed }
@@ -44,7 +48,10 @@ enum Hit {
     unsafe racyCopy(to: destination, from: source, count: Int(truncatingIfNeeded: count))
     acquireFence()
     // The whole word, access bit and all: if reclaim cleared that meanwhile, `general` sets it again.
-    guard location.slot.loadRelaxed() == entry.word, words.size.loadRelaxed() == size else { return notServed }
+    // The words are found anew, which is a load instead of a register saved across the copy; a closed handle's file has no size.
+    guard location.slot.loadRelaxed() == entry.word, FileWords(word: active.loadRelaxed()).size.loadRelaxed() == size else {
+      return notServed
+    }
     return Int(truncatingIfNeeded: count)
   }
 
