@@ -49,6 +49,8 @@ let package = Package(
     .executableTarget(
       name: "pagecache", dependencies: ["PageCache", "PageCacheBenchmarking", "Primitives", arguments, system],
       swiftSettings: settings),
+    // A deliberate race, for scripts/test-sanitizers to see that ThreadSanitizer sees it. No product.
+    .executableTarget(name: "SanitizerCanary", dependencies: ["Primitives"], swiftSettings: settings),
     .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: settings),
     .testTarget(
       name: "ReadCopyUpdateTests", dependencies: ["ReadCopyUpdate", "Primitives"], swiftSettings: settings),

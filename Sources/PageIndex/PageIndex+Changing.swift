@@ -1,6 +1,6 @@
 import Primitives
 
-// Every way in which a word of the index can change is in this file, but for the access bit, which readers set (`setAccessed`).
+// Every way in which a word of the index can change is in this file.
 extension PageIndex {
   /// Stores entries over `2^order` pages from `page` on, a multiple of that. Expects the lock held.
   ///
@@ -57,14 +57,6 @@ extension PageIndex {
     precondition(!entry.isEmpty && !entry.isNode && entry != .retry)
     // Release pairs with the acquire of `locate`.
     found.location.slot.storeRelease(entry.word)
-  }
-
-  /// Sets the access bit of the word that was read, if it is still the same. No lock; inside a read section.
-  ///
-  /// By compare-and-exchange with the whole word and never by a blind OR: the slot may hold something else by now. Relaxed: the bit
-  /// orders nothing.
-  package static func setAccessed(_ slot: SharedWord, _ entry: Entry) {
-    _ = slot.compareExchangeRelaxed(expected: entry.word, desired: entry.word | Entry.accessedBit)
   }
 
   /// Clears the access bit. Expects the lock held; readers may set it again at any time.
@@ -236,5 +228,16 @@ extension PageIndex {
       number = node.slotInParent
       node = parent
     }
+  }
+}
+
+extension PageIndex.Location {
+  /// Sets the access bit of the word that was read, if it is still the same. No lock; inside a read section.
+  ///
+  /// By compare-and-exchange with the whole word and never by a blind OR: the slot may hold something else by now. Relaxed: the bit
+  /// orders nothing.
+  /// - Cost: one locked instruction, at most once for each slot and pass of reclaim (P2's exception).
+  package func setAccessed() {
+    _ = slot.compareExchangeRelaxed(expected: entry.word, desired: entry.word | Entry.accessedBit)
   }
 }

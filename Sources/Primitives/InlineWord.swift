@@ -28,6 +28,12 @@ public struct InlineWord: ~Copyable, Sendable {
 
   /// Returns the value before the addition.
   @inlinable @inline(__always)
+  package func fetchAddAcquireRelease(_ amount: UInt64) -> UInt64 {
+    cell.wrappingAdd(amount, ordering: .acquiringAndReleasing).oldValue
+  }
+
+  /// Returns the value before the addition.
+  @inlinable @inline(__always)
   package func fetchAddRelaxed(_ amount: UInt64) -> UInt64 {
     cell.wrappingAdd(amount, ordering: .relaxed).oldValue
   }

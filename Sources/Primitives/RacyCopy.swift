@@ -31,7 +31,7 @@ package func relaxedCopy(to destination: UnsafeMutableRawPointer, from source: U
   while done < count {
     let from = unsafe UnsafeMutableRawPointer(mutating: source) + done
     if UInt(bitPattern: from) & 7 == 0, count - done >= 8 {
-      let word = SharedWord(at: from).loadRelaxed()
+      let word = unsafe SharedWord(at: from).loadRelaxed()
       unsafe (destination + done).storeBytes(of: word, as: UInt64.self)
       done += 8
     } else {

@@ -90,7 +90,7 @@ public struct ThreadRecord: @unchecked Sendable {
 #if ThreadSanitizer
 /// ThreadSanitizer does not understand membarrier or the wait for a plain word: this word carries the same edges as atomics it knows.
 @usableFromInline nonisolated(unsafe) let pagecache_sanitizer_words: UnsafeMutableRawPointer = {
-  let words = unsafe UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
+  let words = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
   unsafe words.initializeMemory(as: UInt8.self, repeating: 0, count: 64)
   return unsafe words
 }()

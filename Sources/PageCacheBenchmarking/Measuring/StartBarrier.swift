@@ -1,6 +1,5 @@
 import Glibc
 import Primitives
-import Synchronization
 
 /// Nanoseconds that the calling thread has had a processor. A system call.
 func threadNanoseconds() -> UInt64 {
@@ -13,23 +12,23 @@ func threadNanoseconds() -> UInt64 {
 /// processor away soon, because there may be more threads than cores.
 final class StartBarrier: Sendable {
   private let count: Int
-  private let arrived = Atomic<Int>(0)
-  private let passes = Atomic<Int>(0)
+  private let arrived = InlineWord(0)
+  private let passes = InlineWord(0)
 
   init(count: Int) { self.count = count }
 
   /// Waits for the others. The last to arrive runs the body before anybody goes on.
   func wait(_ last: () -> Void = {}) {
-    let pass = passes.load(ordering: .acquiring)
+    let pass = passes.loadAcquire()
     // Acquire and release: what each thread did before is seen by the last, and through the store below by all.
-    if arrived.wrappingAdd(1, ordering: .acquiringAndReleasing).newValue == count {
-      arrived.store(0, ordering: .relaxed)
+    if arrived.fetchAddAcquireRelease(1) + 1 == UInt64(count) {
+      arrived.storeRelaxed(0)
       last()
-      passes.store(pass + 1, ordering: .releasing)
+      passes.storeRelease(pass + 1)
       return
     }
     var spins = 0
-    while passes.load(ordering: .acquiring) == pass {
+    while passes.loadAcquire() == pass {
       spins += 1
       if spins < 1000 { spinHint() } else { sched_yield() }
     }
