@@ -36,11 +36,11 @@ package final class ReadDomain: Sendable {
   /// - Throws: `TooManyDomains` when the process has `PAGECACHE_DOMAIN_LIMIT` already.
   package init(usesMembarrier: Bool = true) throws(TooManyDomains) {
     ThreadRegistration.prepareProcess()
-    guard let (number, slot) = DomainSlot.lease() else { throw TooManyDomains() }
+    readersNeedNoFence = usesMembarrier && ThreadRegistration.membarrierWorks
+    guard let (number, slot) = DomainSlot.lease(readersNeedNoFence: readersNeedNoFence) else { throw TooManyDomains() }
     slotNumber = number
     self.slot = slot
     clock = slot.clock
-    readersNeedNoFence = usesMembarrier && ThreadRegistration.membarrierWorks
   }
 
   deinit { slot.release() }
