@@ -5,7 +5,8 @@ import ReadCopyUpdate
 /// An index with all that it needs, emptied at the end.
 final class IndexHarness: Sendable {
   let domain: ReadDomain
-  let index: PageIndex
+  // Set to nil by deinit only: the index looks at its root when it goes.
+  nonisolated(unsafe) private var held: PageIndex?
   let root: SharedWord
   let nodes: any NodeAllocator
 
@@ -16,13 +17,16 @@ final class IndexHarness: Sendable {
     domain = try ReadDomain()
     nodes = makeNodes(domain)
     root = unsafe SharedWord(at: .allocate(byteCount: 8, alignment: 8))
-    index = PageIndex(geometry: geometry, nodes: nodes, root: root, coveredPages: coveredPages)
+    unsafe held = PageIndex(geometry: geometry, nodes: nodes, root: root, coveredPages: coveredPages)
   }
 
   deinit {
     index.withLock { index.removeAll { _ in } }
+    unsafe held = nil
     unsafe root.address.deallocate()
   }
+
+  var index: PageIndex { unsafe held! }
 
   /// The last page whose key fits into 63 bits.
   var lastPage: UInt64 { min(IndexGeometry.maximumPage, UInt64(Int64.max) >> UInt64(index.geometry.keyShift)) }

@@ -148,7 +148,8 @@ import Testing
     for mark in [nil] + Mark.allCases.map(Optional.some) {
       let met = harness.iterate(from: first, through: last, marked: mark)
       let expected = model.iterate(from: first, through: last, marked: mark)
-      check(met == expected, "\(first)...\(last) \(String(describing: mark)): \(met.prefix(3)) for \(expected.prefix(3))")
+      check(
+        met == expected, "\(first)...\(last) \(String(describing: mark)): \(met.prefix(3)) for \(expected.prefix(3))")
     }
   }
 }
