@@ -50,14 +50,11 @@ import Testing
     #expect(throws: ArenaError.self) { try Arena(byteCount: 1 << 60, kind: .privateAnonymous) }
   }
 
-  @Test func anArenaThatGoesGivesItsMemoryBack() throws {
-    var address: UnsafeMutableRawPointer?
-    do {
-      let arena = try Arena(byteCount: 2 << 20, kind: .sharedMemory, populate: true)
-      unsafe address = unsafe arena.base
+  @Test func anArenaThatGoesGivesItsAddressesBack() throws {
+    // 300 TiB one after the other: more than there are addresses.
+    for _ in 0..<300 {
+      let arena = try Arena(byteCount: 1 << 40, kind: .privateAnonymous)
+      unsafe arena.base.storeBytes(of: 1, as: UInt8.self)
     }
-    var resident = [UInt8](repeating: 0, count: 1)
-    // Another test's mapping may lie there by now; a page that is still mapped and resident in most runs would be ours.
-    if unsafe mincore(address!, 4096, &resident) != 0 { #expect(errno == ENOMEM) }
   }
 }

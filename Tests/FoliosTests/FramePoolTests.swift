@@ -4,7 +4,8 @@ import ReadCopyUpdate
 import Testing
 
 func makePool(frames: Int, frameShift: Int = 12) throws -> FramePool {
-  try FramePool(limit: frames * (1 << frameShift + FolioMetadata.byteCount), frameShift: frameShift, domain: ReadDomain())
+  try FramePool(
+    limit: frames * (1 << frameShift + FolioMetadata.byteCount), frameShift: frameShift, domain: ReadDomain())
 }
 
 @Suite struct FramePoolTests {
@@ -46,7 +47,9 @@ func makePool(frames: Int, frameShift: Int = 12) throws -> FramePool {
         let size = 1 << order
         guard let frame = pool.allocate(order: order) else {
           // Right only if there is no aligned run of that length: buddies always merge.
-          let run = stride(from: 0, through: frameCount - size, by: size).first { !taken[$0..<$0 + size].contains(true) }
+          let run = stride(from: 0, through: frameCount - size, by: size).first {
+            !taken[$0..<$0 + size].contains(true)
+          }
           if let run { mistakes.append("step \(step): nothing of order \(order), but \(run) is free") }
           continue
         }
@@ -58,7 +61,8 @@ func makePool(frames: Int, frameShift: Int = 12) throws -> FramePool {
         for index in range { taken[index] = true }
         blocks.append((frame, order))
         let folio = pool.table[frame]
-        if folio.order != order || folio.kind != .allocated || folio.references.loadRelaxed() != FolioMetadata.frozenBit {
+        if folio.order != order || folio.kind != .allocated || folio.references.loadRelaxed() != FolioMetadata.frozenBit
+        {
           mistakes.append("step \(step): \(folio.kind) of order \(folio.order)")
         }
       } else if !blocks.isEmpty {
