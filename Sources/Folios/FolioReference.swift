@@ -18,12 +18,16 @@ package struct SpeculativeReference: ~Copyable {
     self.head = head
   }
 
+  /// Dropped without being confirmed: gives it back.
+  deinit { unsafe pool.giveBackReference(head) }
+
   /// Becomes a reference to the folio that an entry names, if the entry still says what it said. Otherwise gives it back.
   package consuming func confirm(_ location: PageIndex.Location) -> FolioReference? {
     // The fetch-and-add that took the reference is an acquire: this load is not older. And who removes an entry freezes the count first, so an
     // unchanged word means that the reference was taken in time.
     let isConfirmed = Entry(word: location.slot.loadAcquire()).isSame(as: location.entry)
     let reference = unsafe FolioReference(pool: pool, head: head)
+    discard self
     if isConfirmed { return reference }
     return nil
   }

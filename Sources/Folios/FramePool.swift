@@ -95,8 +95,9 @@ package final class FramePool: Sendable {
     assert(folio.references.loadRelaxed() & FolioMetadata.frozenBit != 0)
     let order = folio.order
     folio.setState(.leaving, order: order)
-    folio.period.storeRelaxed(domain.ticket().number)
     retirement.withLock {
+      // Under the lock, so that periods on the list do not go down: a wait for the newest is one for all.
+      folio.period.storeRelaxed(domain.ticket().number)
       folio.next = nil
       if let newest = unsafe newestRetired { table[newest].next = frame } else { unsafe oldestRetired = frame }
       unsafe newestRetired = frame

@@ -50,9 +50,10 @@ package final class NodeSlab: NodeAllocator, Sendable {
 
   package func retireNode(_ node: Node, fanOut: Int) {
     precondition(fanOut == self.fanOut)
-    node.gracePeriod = unsafe pool.domain.ticket().number
     node.link = 0
     retirement.withLock {
+      // Under the lock: see `FramePool.retire`.
+      node.gracePeriod = unsafe pool.domain.ticket().number
       if let newest = unsafe newestRetired {
         newest.link = unsafe UInt64(UInt(bitPattern: node.slots))
       } else {

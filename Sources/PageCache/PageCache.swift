@@ -26,7 +26,7 @@ public final class PageCache: Sendable {
   /// Two opens of one inode, by whatever path, share what is cached. The size is taken at the first open. The last close takes the file out
   /// of the cache.
   /// - Throws: `CacheError` with cause `.store`: no such file, a directory, FIFO or device, no permission.
-  /// - Cost: about six system calls; two if the file is open already.
+  /// - Cost: eight system calls, ten where direct I/O is refused; three if the file is open already.
   public func open(_ path: FilePath) throws(CacheError) -> CachedFile {
     try checkProcess(path.string)
     do {

@@ -24,4 +24,7 @@ package struct IndexGeometry: Sendable, Equatable {
 
   /// Largest page number an index can hold: any byte offset an `Int64` can name, in 512-byte pages or larger.
   package static let maximumPage: UInt64 = (1 << 54) - 1
+
+  /// Largest page number an index of this geometry can hold: its key must be one, too.
+  package var maximumPage: UInt64 { min(IndexGeometry.maximumPage, UInt64.max >> UInt64(keyShift)) }
 }

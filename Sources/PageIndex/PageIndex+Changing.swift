@@ -13,6 +13,7 @@ extension PageIndex {
     _ page: UInt64, order: Int, reserve: inout NodeReserve, _ entry: (_ slotPage: UInt64) -> Entry
   ) {
     precondition(order >= 0 && order < 54 && page & (1 << UInt64(order) - 1) == 0)
+    precondition(page <= geometry.maximumPage)
     let shift = levelShift(order: order)
     let node = descend(to: page, shift: shift, reserve: &reserve)
     let first = Int(page >> UInt64(shift) & slotMask)
@@ -238,6 +239,7 @@ extension PageIndex.Location {
   /// orders nothing.
   /// - Cost: one locked instruction, at most once for each slot and pass of reclaim (P2's exception).
   package func setAccessed() {
+    assert(entry.isFolio)
     _ = slot.compareExchangeRelaxed(expected: entry.word, desired: entry.word | Entry.accessedBit)
   }
 }

@@ -58,6 +58,7 @@ extension PageIndex {
 
   /// Finds the slot that covers a page. Needs a read section or the lock.
   package func locate(_ page: UInt64) -> Location? {
+    guard page <= geometry.maximumPage else { return nil }
     while true {
       guard let found = PageIndex.locate(root: root, slotMask: slotMask, key: page << keyShift) else { return nil }
       if found.entry == .retry { continue }

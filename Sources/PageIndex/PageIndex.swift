@@ -10,10 +10,10 @@ import ReadCopyUpdate
 ///
 /// | function | lock |
 /// |---|---|
-/// | `locate`, `entry(at:)`, `next`, `isMarked` | none; inside a read section, or with the lock held |
-/// | `nodesNeeded` | none |
+/// | `locate`, `entry(at:)`, `next` | none; inside a read section, or with the lock held |
+/// | `hasAny`, `setAccessed`, `nodesNeeded`, `successor` | none |
 /// | `withLock` | takes the index lock; outside read sections; waits for nothing else inside |
-/// | `store`, `erase`, `replace`, `removeAll`, `setMark`, `nextHoleVersion` | expects the index lock held |
+/// | `store`, `erase`, `eraseSlot`, `replace`, `clearAccessed`, `removeAll`, `isMarked`, `setMark`, `nextHoleVersion` | expects the index lock held |
 ///
 /// Its owner empties it (`removeAll`) before dropping it. Memory: every node is reserved before the lock is taken (`NodeReserve`, `nodesNeeded`) and freed by its allocator after a grace period.
 @safe
@@ -84,7 +84,7 @@ public final class PageIndex: @unchecked Sendable {
   /// The level at which an entry of this order sits, as the shift of that level.
   func levelShift(order: Int) -> Int { order / fanOutShift * fanOutShift }
 
-  /// Most nodes that storing or erasing in this range of pages can use.
+  /// Most nodes that storing or erasing in this range of pages can use, however tall the tree is by the time the lock is held.
   package func nodesNeeded(from first: UInt64, through last: UInt64) -> Int {
     precondition(first <= last && last <= IndexGeometry.maximumPage)
     var needed = 0
@@ -92,8 +92,14 @@ public final class PageIndex: @unchecked Sendable {
     while true {
       // Nodes whose slots have shift `shift - fanOutShift`; one more a level, for an old root that sinks when the tree grows.
       needed += Int(last >> UInt64(shift)) - Int(first >> UInt64(shift)) + 2
-      if last >> UInt64(shift) == 0, shift > minimumShift { return needed }
+      if last >> UInt64(shift) == 0, shift > minimumShift { break }
       shift += fanOutShift
     }
+    // Under a taller root, the way down to the range: one more a level.
+    while IndexGeometry.maximumPage >> UInt64(shift) > slotMask {
+      needed += 1
+      shift += fanOutShift
+    }
+    return needed
   }
 }

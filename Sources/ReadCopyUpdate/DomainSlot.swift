@@ -8,9 +8,11 @@ import Primitives
 ///      128     completed   every grace period up to this number is over
 ///      256     records     head of the list of thread records; records are only ever pushed
 ///      264     leased      1 while a ReadDomain uses the slot
+///      272     fences      0 never leased yet, else 1 or 2: whether its readers take no fence, or do
 /// ```
 ///
 /// The slot and its records outlive the domain: a thread's table may still name the record, and the next domain on the slot takes it over.
+/// A thread's table of fast records too: so a slot is only ever leased to domains whose readers agree about fences.
 @safe
 struct DomainSlot: @unchecked Sendable {
   let base: UnsafeMutableRawPointer
@@ -22,6 +24,7 @@ struct DomainSlot: @unchecked Sendable {
   var completed: SharedWord { unsafe SharedWord(at: base + 128) }
   var records: SharedWord { unsafe SharedWord(at: base + 256) }
   var leased: SharedWord { unsafe SharedWord(at: base + 264) }
+  var fences: SharedWord { unsafe SharedWord(at: base + 272) }
 
   private static let all: [DomainSlot] = {
     let count = Int(PAGECACHE_DOMAIN_LIMIT)
@@ -35,10 +38,17 @@ struct DomainSlot: @unchecked Sendable {
   }()
 
   /// Takes a free slot, or nil when all are in use.
-  static func lease() -> (number: Int, slot: DomainSlot)? {
+  static func lease(readersNeedNoFence: Bool) -> (number: Int, slot: DomainSlot)? {
+    let wanted: UInt64 = readersNeedNoFence ? 1 : 2
     for (number, slot) in all.enumerated() {
       // Acquire pairs with the release in `release()`: the new lessee sees the records as the last one left them.
       if slot.leased.compareExchangeAcquire(expected: 0, desired: 1).exchanged {
+        let fences = slot.fences.loadRelaxed()
+        guard fences == 0 || fences == wanted else {
+          slot.release()
+          continue
+        }
+        slot.fences.storeRelaxed(wanted)
         slot.forEachRecord { record in
           for counter in 0..<ThreadRecord.counterCount { record.counter(counter).storeRelaxed(0) }
         }

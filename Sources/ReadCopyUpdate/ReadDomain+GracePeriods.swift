@@ -33,7 +33,8 @@ extension ReadDomain {
     guard gracePeriods.tryLock() else { return false }
     defer { gracePeriods.unlock() }
     if isOver(period) { return true }
-    return advance(patience: .none)
+    advance(patience: .none)
+    return isOver(period)
   }
 
   /// Waits until the grace period is over. Concurrent callers share one.
@@ -42,7 +43,7 @@ extension ReadDomain {
     assert(!record().isInside, "a grace period inside a read section never ends")
     if isOver(period) { return }
     gracePeriods.withLock {
-      if !isOver(period) { _ = advance(patience: .untilOver) }
+      if !isOver(period) { advance(patience: .untilOver) }
     }
   }
 
@@ -53,8 +54,9 @@ extension ReadDomain {
     case none, untilOver
   }
 
-  /// Runs one grace period. Expects the lock held.
-  private func advance(patience: Patience) -> Bool {
+  /// Runs one grace period. Without patience it may only get as far as the oldest reader's: readers that always overlap would else keep one from
+  /// ever ending, since each attempt has a number of its own. Expects the lock held.
+  private func advance(patience: Patience) {
     let target = slot.clock.fetchAddSequential(1) + 1
     #if ThreadSanitizer
     _ = unsafe SharedWord(at: pagecache_sanitizer_words).loadAcquire()
@@ -66,24 +68,22 @@ extension ReadDomain {
     } else {
       sequentialFence()
     }
-    var over = true
-    slot.forEachRecord { record in
-      if over { over = waitForReader(record, until: target, patience: patience) }
-    }
+    var over = target
+    slot.forEachRecord { record in over = min(over, waitForReader(record, until: target, patience: patience)) }
     #if ThreadSanitizer
     _ = unsafe SharedWord(at: pagecache_sanitizer_words).loadAcquire()
     #endif
-    if over { slot.completed.storeRelease(target) }
-    return over
+    if over > slot.completed.loadRelaxed() { slot.completed.storeRelease(over) }
   }
 
-  private func waitForReader(_ record: ThreadRecord, until target: UInt64, patience: Patience) -> Bool {
+  /// Returns the newest grace period, up to the target, that the reader does not hold up. It entered after what it noted had begun.
+  private func waitForReader(_ record: ThreadRecord, until target: UInt64, patience: Patience) -> UInt64 {
     var attempts = 0
     while true {
       // Acquire pairs with the release of `exit`.
       let noted = record.section.loadAcquire()
-      if noted == 0 || noted >= target { return true }
-      if case .none = patience { return false }
+      if noted == 0 || noted >= target { return target }
+      if case .none = patience { return noted }
       attempts += 1
       if attempts < Self.spinLimit {
         spinHint()

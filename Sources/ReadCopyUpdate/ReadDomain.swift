@@ -18,7 +18,7 @@ import Primitives
 /// | function | may be called |
 /// |---|---|
 /// | `ThreadRecord.enter` / `exit`, `read` | anywhere but inside a section of the same domain (`read` nests) |
-/// | `ticket`, `isOver`, `poll` | anywhere; never waits |
+/// | `ticket`, `isOver`, `poll` | anywhere; waits for no reader |
 /// | `wait`, `synchronize` | outside every read section of this domain, holding no lock that a reader takes |
 @safe
 package final class ReadDomain: Sendable {
@@ -37,12 +37,12 @@ package final class ReadDomain: Sendable {
   /// - Throws: `TooManyDomains` when the process has `PAGECACHE_DOMAIN_LIMIT` already.
   package init(usesMembarrier: Bool = true) throws(TooManyDomains) {
     ThreadRegistration.prepareProcess()
-    guard let (number, slot) = DomainSlot.lease() else { throw TooManyDomains() }
+    readersNeedNoFence = usesMembarrier && ThreadRegistration.membarrierWorks
+    guard let (number, slot) = DomainSlot.lease(readersNeedNoFence: readersNeedNoFence) else { throw TooManyDomains() }
     slotNumber = number
     self.slot = slot
     clock = slot.clock
     firstClock = slot.clock.loadRelaxed()
-    readersNeedNoFence = usesMembarrier && ThreadRegistration.membarrierWorks
   }
 
   deinit { slot.release() }

@@ -65,11 +65,10 @@ public struct ThreadRecord: @unchecked Sendable {
   @inlinable @inline(__always)
   package func enter(_ clock: SharedWord) {
     assert(section.loadRelaxed() == 0, "read sections do not nest here")
-    section.storeRelaxed(clock.loadRelaxed())
+    // Acquire: no later load may be older than the clock. Else a reader could hold a pointer from before an unlinking and note a number from
+    // after it, and the grace period would take it for a newcomer. Free on x86.
+    section.storeRelaxed(clock.loadAcquire())
     compilerFence()
-    #if ThreadSanitizer
-    _ = clock.loadAcquire()
-    #endif
   }
 
   /// Leaves the read section. The release pairs with the acquire load of a grace period: what the section read was read before

@@ -47,7 +47,7 @@ final class Engine: Sendable {
 
   /// The shape of a file's index.
   ///
-  /// A node of 512 slots is a page: it saves a level on every hit. Where files are much larger than the cache, few of its slots would be
+  /// A node of 512 slots saves a level on most hits, and takes 4,352 bytes. Where files are much larger than the cache, few of its slots would be
   /// in use, and nodes would eat the pool: then 64.
   func geometry(forSize size: Int64) -> IndexGeometry {
     let shift =
@@ -73,17 +73,19 @@ final class Engine: Sendable {
 
   /// Takes a store in: makes a file for it, or joins the one that somebody opened meanwhile.
   func adopt(_ store: any BackingStore, size: Int64) -> FileCore {
-    table.withLock {
-      if let file = unsafe filesByIdentity[store.identity] {
+    let identity = store.identity
+    return table.withLock {
+      if let file = unsafe filesByIdentity[identity] {
         unsafe file.handles += 1
         // Not closed now: closing any descriptor of a file drops this process's POSIX locks on it.
         unsafe file.duplicates.append(store)
         return file
       }
       unsafe lastNumber += 1
-      let file = unsafe FileCore(engine: self, number: lastNumber, store: store, size: size)
+      let file = unsafe FileCore(
+        engine: self, number: lastNumber, store: store, identity: identity, size: size)
       unsafe filesByNumber[file.number] = file
-      unsafe filesByIdentity[store.identity] = file
+      unsafe filesByIdentity[identity] = file
       return file
     }
   }
@@ -94,7 +96,7 @@ final class Engine: Sendable {
       unsafe file.handles -= 1
       guard unsafe file.handles == 0 else { return false }
       unsafe filesByNumber[file.number] = nil
-      unsafe filesByIdentity[file.store.identity] = nil
+      unsafe filesByIdentity[file.identity] = nil
       return true
     }
     if isLast { file.shutDown() }

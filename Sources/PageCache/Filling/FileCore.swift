@@ -14,6 +14,8 @@ final class FileCore: Sendable {
   /// Never reused in the life of the cache: folio metadata names its file by it.
   let number: UInt64
   let store: any BackingStore
+  /// The store's when it was opened: what the engine's table knows the file by.
+  let identity: StoreIdentity
   let words: FileWords
   let index: PageIndex
   let fillState = Monitor()
@@ -26,16 +28,18 @@ final class FileCore: Sendable {
 
   var name: String { store.name }
 
-  init(engine: Engine, number: UInt64, store: any BackingStore, size: Int64) {
+  init(engine: Engine, number: UInt64, store: any BackingStore, identity: StoreIdentity, size: Int64) {
     self.engine = engine
     self.number = number
     self.store = store
+    self.identity = identity
     let geometry = engine.geometry(forSize: size)
     words = unsafe FileWords.allocate(
       size: size, arena: engine.pool.arena.base, fanOutShift: geometry.fanOutShift, frameShift: engine.pool.frameShift)
     index = PageIndex(
       geometry: geometry, nodes: engine.pool.nodes(fanOutShift: geometry.fanOutShift), root: words.root,
-      coveredPages: UInt64(size) >> UInt64(engine.pool.frameShift) + 1)
+      // Not a page more: a file of a whole number of nodes would get a level for nothing.
+      coveredPages: (UInt64(size) + UInt64(engine.pool.frameByteCount) - 1) >> UInt64(engine.pool.frameShift))
   }
 
   // No handle is open and no reader is inside: closing has waited for a grace period.

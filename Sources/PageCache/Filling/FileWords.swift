@@ -31,7 +31,7 @@ struct FileWords: @unchecked Sendable {
     return unsafe allocate(size: 0, arena: nowhere, fanOutShift: 6, frameShift: 12)
   }()
 
-  // Safe: offsets inside the words' memory, which is freed a grace period after no handle names it.
+  // Safe: offsets inside the words' memory, which every handle keeps for as long as it lives, closed or not.
   @inline(__always) var size: SharedWord { unsafe SharedWord(at: base) }
   @inline(__always) var root: SharedWord { unsafe SharedWord(at: base + 8) }
   @inline(__always) var arena: UInt { unsafe (base + 16).load(as: UInt.self) }

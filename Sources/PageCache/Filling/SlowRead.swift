@@ -21,7 +21,7 @@ final class SlowRead: Sendable {
     self.file = file
     self.operation = operation
     pages = file.pages(offset: offset, count: count)
-    frames = min(file.engine.configuration.framesOfOneCall, file.engine.budget.capacity)
+    frames = file.engine.configuration.frames(forPages: pages.count)
   }
 
   deinit {

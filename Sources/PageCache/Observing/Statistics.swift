@@ -15,7 +15,7 @@ extension PageCache {
     public var retries: UInt64
     /// Reads of the store.
     public var fills: UInt64
-    /// Reads that waited for somebody else's fill.
+    /// Fills by somebody else that slow reads waited for.
     public var joinedFills: UInt64
     /// Fills that the store refused.
     public var failedFills: UInt64

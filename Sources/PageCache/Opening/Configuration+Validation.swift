@@ -31,10 +31,10 @@ extension PageCache.Configuration {
   var allowedAtomicLengths: ClosedRange<Int> { 1...(ThreadRecord.scratchCount / 2 - 8) << frameShift }
 
   /// Frames that one call of the atomic length can need: its own, and those of the large folios at its two ends.
-  var framesOfOneCall: Int {
-    let pages = (maximumAtomicLength + (1 << frameShift) - 1) >> frameShift + 1
-    return pages + (folioOrders.upperBound > 0 ? 2 << folioOrders.upperBound : 0)
-  }
+  var framesOfOneCall: Int { frames(forPages: (maximumAtomicLength + (1 << frameShift) - 1) >> frameShift + 1) }
+
+  /// Frames that reading so many pages can need.
+  func frames(forPages pages: Int) -> Int { pages + (folioOrders.upperBound > 0 ? 2 << folioOrders.upperBound : 0) }
 
   /// Frames set aside for index nodes and for what waits for a grace period. A quarter of the pool, and at least three chunks.
   func frameReserve(of frameCount: Int) -> Int { max(frameCount / 4, 48) }

@@ -9,8 +9,9 @@ extension PageCache {
     /// 2 MiB steps where the kernel gives huge pages. Up to 1 TiB.
     public var memoryLimit: Int
 
-    /// Orders of the folios that misses make: an order-n folio is 2^n frames of 4 KiB, 0...9. The lower bound is used for every miss, the
-    /// upper one is reached when misses follow one another in the file.
+    /// Orders of the folios that misses make: an order-n folio is 2^n frames of 4 KiB, 0...9. The lower bound is tried at every miss, the
+    /// upper one is reached when misses follow one another in the file. Folios are smaller at the end of the file, beside pages that are cached
+    /// already, and where no block of frames is large enough.
     ///
     /// Large folios cost a read of the whole folio from the store at each miss, and memory for bytes nobody asked for; they save index levels
     /// and address-translation misses: at 1 GiB a hit costs about half with order 9.

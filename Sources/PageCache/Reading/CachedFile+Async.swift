@@ -3,7 +3,8 @@ extension CachedFile {
   ///
   /// As the synchronous `read(fromAbsoluteOffset:into:)` in everything else. Not cancellable: it ends when the store does.
   /// - Cost: hit: as the synchronous read, on the caller's executor without suspending. Miss: the store's threads do its work; at the
-  ///   memory limit the calling thread may evict and wait for a grace period, tens of microseconds.
+  ///   memory limit the calling thread may evict and wait for a grace period, tens of microseconds; if every frame is held, for about 50
+  ///   milliseconds before it gives up.
   @discardableResult
   nonisolated(nonsending) public func read(
     fromAbsoluteOffset offset: Int64, into buffer: UnsafeMutableRawBufferPointer
@@ -40,7 +41,7 @@ extension CachedFile {
       let count = min(UInt64(buffer.count), size - offset)
       let slow = SlowRead(file, offset: offset, count: count, operation: .read)
       try await slow.holdAll()
-      let held = generalHit(offset: offset, count: buffer.count, into: &sink)
+      let held = generalHit(offset: offset, count: buffer.count, into: &sink, isCounted: false)
       withExtendedLifetime(slow) {}
       if held != notServed { return held }
     }

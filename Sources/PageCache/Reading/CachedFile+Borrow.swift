@@ -4,16 +4,16 @@ import Primitives
 import ReadCopyUpdate
 
 extension CachedFile {
-  /// Lends bytes of the file to a closure, without copying them if they lie in one folio.
+  /// Lends bytes of the file to a closure, without copying them if they lie in one page, or in one large folio that has one slot of the index.
   ///
   /// The bytes are a snapshot: they are those of one instant and never change while they are lent (P1, P9), and their memory is not reused
-  /// (P5), however long the closure takes. A range that crosses folios is copied first. Frames that are lent cannot be evicted: lend briefly.
+  /// (P5), however long the closure takes. Any other range is copied first, and so is any range where membarrier(2) does not work. Frames that are lent cannot be evicted: lend briefly.
   /// - Parameters:
   ///   - offset: bytes from the start of the file.
   ///   - count: bytes wanted; the span is shorter at the end of the file. At most the atomic length for a snapshot of one instant.
   ///   - body: must not keep the span.
   /// - Throws: `CacheError` as `read(fromAbsoluteOffset:into:)`, or what the body throws.
-  /// - Cost: hit in one folio: two locked instructions on the folio's count, no copy, no lock, no system call. Else an allocation
+  /// - Cost: hit in one slot: two locked instructions on the folio's count, no copy, no lock, no system call. Else an allocation
   ///   and a read.
   @inlinable
   public func withBytes<Result: ~Copyable>(

@@ -14,7 +14,7 @@ extension CachedFile {
   /// - Throws: `CacheError` with cause `.closed`, `.negativeOffset`, `.rangeOverflow`, `.store`, `.noFrames` or `.forkedChild`.
   /// - Cost: hit: no lock, no system call, no allocation, no store to shared memory (P2). Miss: one read of the store for each run of missing
   ///   folios, done by the calling thread; a few locks and allocations.
-  /// - Note: S0 of the ledger; the protocol is described in `Hit.swift`.
+  /// - Note: What the kernel's thread "fast short reads" (October 2025) set out to do, at any length. The page on reading argues why it is right.
   @discardableResult
   public func read(fromAbsoluteOffset offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws(CacheError) -> Int {
     let count = unsafe hit(offset: offset, to: buffer)
@@ -60,9 +60,11 @@ extension CachedFile {
   }
 
   /// A hit of any shape: many slots, holes, first accesses. Like `hit` it takes no lock and, on a registered thread, retains nothing.
-  /// - Parameter count: at most the atomic length.
+  /// - Parameters:
+  ///   - count: at most the atomic length.
+  ///   - isCounted: false after a miss, which has been counted as a slow read.
   @inline(__always)
-  func generalHit<S: Sink>(offset: UInt64, count: Int, into sink: inout S) -> Int {
+  func generalHit<S: Sink>(offset: UInt64, count: Int, into sink: inout S, isCounted: Bool = true) -> Int {
     let record: ThreadRecord
     if let fast = ThreadRecord.fast(slot: slotNumber) {
       record = fast
@@ -74,7 +76,7 @@ extension CachedFile {
     let words = FileWords(word: active.loadAcquire())
     let done = Hit.general(words, record: record, offset: offset, count: count, into: &sink)
     record.exit()
-    if done != notServed {
+    if isCounted, done != notServed {
       record.counter(Counter.hitSizes &+ Counter.sizeClass(UInt64(truncatingIfNeeded: done))).addAsOnlyWriter(1)
     }
     return done
@@ -138,7 +140,7 @@ extension CachedFile {
       countSlowRead(count)
       let slow = SlowRead(file, offset: offset, count: min(UInt64(count), size - offset), operation: .read)
       try slow.holdAll()
-      let copied = generalHit(offset: offset, count: count, into: &sink)
+      let copied = generalHit(offset: offset, count: count, into: &sink, isCounted: false)
       withExtendedLifetime(slow) {}
       if copied != notServed { return copied }
       // Closed, or changed all the while: look again.

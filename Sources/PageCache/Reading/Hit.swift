@@ -129,7 +129,7 @@ enum Hit {
         location = found
       }
       let entry = location.entry
-      guard entry.isStable && entry.word & Entry.readAheadBit == 0 || entry.isHole else { return nil }
+      guard entry.isStable || entry.isHole else { return nil }
       if entry.isFolio, !entry.isAccessed { location.setAccessed() }
       assert(number < ThreadRecord.scratchCount / 2)
       unsafe scratch[2 &* number] = UInt64(UInt(bitPattern: location.slot.address)) | location.shift &<< 56
