@@ -20,7 +20,8 @@ package struct Node: @unchecked Sendable {
   static func marksByteCount(fanOut: Int) -> Int {
     let words = Mark.allCases.count * ((fanOut + 63) / 64)
     // With the header, a multiple of what a node entry can address.
-    return (words * 8 + headerByteCount + Entry.nodeAlignment - 1) / Entry.nodeAlignment * Entry.nodeAlignment - headerByteCount
+    return (words * 8 + headerByteCount + Entry.nodeAlignment - 1) / Entry.nodeAlignment * Entry.nodeAlignment
+      - headerByteCount
   }
 
   static func byteCount(fanOut: Int) -> Int {

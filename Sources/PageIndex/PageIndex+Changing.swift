@@ -192,7 +192,8 @@ extension PageIndex {
       let slot = node.slot(number)
       let entry = Entry(word: slot.loadRelaxed())
       if entry.isNode {
-        kill(unsafe Node(slots: UnsafeMutableRawPointer(bitPattern: entry.nodeSlots).unsafelyUnwrapped), collecting: &dead)
+        kill(
+          unsafe Node(slots: UnsafeMutableRawPointer(bitPattern: entry.nodeSlots).unsafelyUnwrapped), collecting: &dead)
       }
       // A reader setting the access bit cannot bring the old word back: its compare-and-exchange names the whole word. Release keeps
       // this store before the unlinking.

@@ -110,7 +110,8 @@ extension PageIndex {
         if entry.isEmpty { continue }
         if !entry.isNode {
           return Found(
-            page: (page >> shift) << shift, pageCount: 1 << shift, location: Location(slot: slot, entry: entry, shift: shift))
+            page: (page >> shift) << shift, pageCount: 1 << shift,
+            location: Location(slot: slot, entry: entry, shift: shift))
         }
         node = unsafe Node(slots: UnsafeMutableRawPointer(bitPattern: entry.nodeSlots).unsafelyUnwrapped)
         shift = pageShift(entry)

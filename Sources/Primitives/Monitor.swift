@@ -37,7 +37,9 @@ package struct Monitor: ~Copyable, @unchecked Sendable {
 
   package func broadcast() { unsafe pthread_cond_broadcast(condition) }
 
-  package func withLock<Result: ~Copyable, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+  package func withLock<Result: ~Copyable, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure)
+    -> Result
+  {
     lock()
     defer { unlock() }
     return try body()

@@ -8,10 +8,10 @@ import Glibc
 @inlinable @inline(__always)
 package func racyCopy(to destination: UnsafeMutableRawPointer, from source: UnsafeRawPointer, count: Int) {
   #if ThreadSanitizer
-  unsafe relaxedCopy(to: destination, from: source, count: count)
+    unsafe relaxedCopy(to: destination, from: source, count: count)
   #else
-  // Safe: the callers vouch for `count` bytes at both ends.
-  unsafe _ = memcpy(destination, source, count)
+    // Safe: the callers vouch for `count` bytes at both ends.
+    unsafe _ = memcpy(destination, source, count)
   #endif
 }
 
@@ -22,23 +22,23 @@ package func zeroBytes(_ destination: UnsafeMutableRawPointer, count: Int) {
 }
 
 #if ThreadSanitizer
-import Synchronization
+  import Synchronization
 
-@usableFromInline
-package func relaxedCopy(to destination: UnsafeMutableRawPointer, from source: UnsafeRawPointer, count: Int) {
-  // Only the source is shared. Words where it is aligned, single bytes at the two ends.
-  var done = 0
-  while done < count {
-    let from = unsafe UnsafeMutableRawPointer(mutating: source) + done
-    if UInt(bitPattern: from) & 7 == 0, count - done >= 8 {
-      let word = unsafe SharedWord(at: from).loadRelaxed()
-      unsafe (destination + done).storeBytes(of: word, as: UInt64.self)
-      done += 8
-    } else {
-      let cell = unsafe from.assumingMemoryBound(to: Atomic<UInt8>.self)
-      unsafe (destination + done).storeBytes(of: cell.pointee.load(ordering: .relaxed), as: UInt8.self)
-      done += 1
+  @usableFromInline
+  package func relaxedCopy(to destination: UnsafeMutableRawPointer, from source: UnsafeRawPointer, count: Int) {
+    // Only the source is shared. Words where it is aligned, single bytes at the two ends.
+    var done = 0
+    while done < count {
+      let from = unsafe UnsafeMutableRawPointer(mutating: source) + done
+      if UInt(bitPattern: from) & 7 == 0, count - done >= 8 {
+        let word = unsafe SharedWord(at: from).loadRelaxed()
+        unsafe (destination + done).storeBytes(of: word, as: UInt64.self)
+        done += 8
+      } else {
+        let cell = unsafe from.assumingMemoryBound(to: Atomic<UInt8>.self)
+        unsafe (destination + done).storeBytes(of: cell.pointee.load(ordering: .relaxed), as: UInt8.self)
+        done += 1
+      }
     }
   }
-}
 #endif

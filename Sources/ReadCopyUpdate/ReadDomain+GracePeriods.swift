@@ -59,7 +59,7 @@ extension ReadDomain {
   private func advance(patience: Patience) {
     let target = slot.clock.fetchAddSequential(1) + 1
     #if ThreadSanitizer
-    _ = unsafe SharedWord(at: pagecache_sanitizer_words).loadAcquire()
+      _ = unsafe SharedWord(at: sanitizerWords).loadAcquire()
     #endif
     // A reader whose note this barrier does not make visible has not yet loaded anything: it will see the unlinking.
     if readersNeedNoFence {
@@ -71,7 +71,7 @@ extension ReadDomain {
     var over = target
     slot.forEachRecord { record in over = min(over, waitForReader(record, until: target, patience: patience)) }
     #if ThreadSanitizer
-    _ = unsafe SharedWord(at: pagecache_sanitizer_words).loadAcquire()
+      _ = unsafe SharedWord(at: sanitizerWords).loadAcquire()
     #endif
     if over > slot.completed.loadRelaxed() { slot.completed.storeRelease(over) }
   }

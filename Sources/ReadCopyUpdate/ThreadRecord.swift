@@ -76,7 +76,7 @@ public struct ThreadRecord: @unchecked Sendable {
   @inlinable @inline(__always)
   package func exit() {
     #if ThreadSanitizer
-    _ = unsafe SharedWord(at: pagecache_sanitizer_words + 0).fetchAddRelease(1)
+      _ = unsafe SharedWord(at: sanitizerWords + 0).fetchAddRelease(1)
     #endif
     section.storeRelease(0)
   }
@@ -87,10 +87,10 @@ public struct ThreadRecord: @unchecked Sendable {
 }
 
 #if ThreadSanitizer
-/// ThreadSanitizer does not understand membarrier or the wait for a plain word: this word carries the same edges as atomics it knows.
-@usableFromInline nonisolated(unsafe) let pagecache_sanitizer_words: UnsafeMutableRawPointer = {
-  let words = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
-  unsafe words.initializeMemory(as: UInt8.self, repeating: 0, count: 64)
-  return unsafe words
-}()
+  /// ThreadSanitizer does not understand membarrier or the wait for a plain word: this word carries the same edges as atomics it knows.
+  @usableFromInline nonisolated(unsafe) let sanitizerWords: UnsafeMutableRawPointer = {
+    let words = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
+    unsafe words.initializeMemory(as: UInt8.self, repeating: 0, count: 64)
+    return unsafe words
+  }()
 #endif

@@ -174,7 +174,9 @@ final class LyingStore: BackingStore {
     StoreStatus(size: claimed, changeStamp: .init(seconds: 0, nanoseconds: 0))
   }
   func read(_ request: StoreReadRequest, completion: @escaping @Sendable (Result<Int, StoreError>) -> Void) {
-    for index in unsafe request.segments.indices { unsafe zeroBytes(request.segments[index].baseAddress!, count: request.segments[index].count) }
+    for index in unsafe request.segments.indices {
+      unsafe zeroBytes(request.segments[index].baseAddress!, count: request.segments[index].count)
+    }
     completion(.success(request.count))
   }
   func close() {}

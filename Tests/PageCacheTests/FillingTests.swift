@@ -68,7 +68,8 @@ import Testing
           while true {
             do {
               #expect(
-                try file.read(fromAbsoluteOffset: Int64(offset), count: 20_000) == patternBytes(offset..<offset + 20_000))
+                try file.read(fromAbsoluteOffset: Int64(offset), count: 20_000)
+                  == patternBytes(offset..<offset + 20_000))
               break
             } catch {
               guard case .store = error.cause else { throw error }

@@ -13,7 +13,8 @@ import Testing
     let file = try cache.open(store: LyingStore(size: Int64(byteCount)))
     var random = RandomWords(seed: testSeed)
     for _ in 0..<2000 {
-      let count = try file.read(fromAbsoluteOffset: Int64(random.next(below: UInt64(byteCount - 10_000))), count: 10_000)
+      let count = try file.read(
+        fromAbsoluteOffset: Int64(random.next(below: UInt64(byteCount - 10_000))), count: 10_000)
       #expect(count.count == 10_000)
     }
     let statistics = try cache.statistics()

@@ -74,7 +74,9 @@ extension FileCore {
     var plan: [PlannedFolio] = []
     var page = first
     while page <= last {
-      if page > first, unsafe fills.first(from: page, through: page) != nil || lastPresent(from: page, through: page) != nil {
+      if page > first,
+        unsafe fills.first(from: page, through: page) != nil || lastPresent(from: page, through: page) != nil
+      {
         break
       }
       var order = wanted
@@ -141,7 +143,8 @@ extension FileCore {
   }
 
   /// Frames for every planned folio, smaller ones where no large block is to be had.
-  private func allocateFolios(_ plan: [PlannedFolio], operation: CacheError.Operation) throws(CacheError) -> [FillFolio] {
+  private func allocateFolios(_ plan: [PlannedFolio], operation: CacheError.Operation) throws(CacheError) -> [FillFolio]
+  {
     var folios: [FillFolio] = []
     var wanted = Array(plan.reversed())
     while let next = wanted.popLast() {

@@ -18,7 +18,8 @@ extension PageCache.Configuration {
       case .memoryLimitTooLarge(let given, let largest):
         "a limit of \(given) bytes is more than the \(largest) that an entry can address"
       case .folioOrdersOutOfRange(let given, let allowed): "folio orders \(given) are not within \(allowed)"
-      case .atomicLengthOutOfRange(let given, let allowed): "an atomic length of \(given) bytes is not within \(allowed)"
+      case .atomicLengthOutOfRange(let given, let allowed):
+        "an atomic length of \(given) bytes is not within \(allowed)"
       case .ioThreadsOutOfRange(let given, let allowed): "\(given) I/O threads are not within \(allowed)"
       }
     }

@@ -96,7 +96,8 @@ extension CachedFile {
       if folio.giveBackReference() { engine.pool.retire(head) }
       return nil
     }
-    let start = unsafe UnsafeRawPointer(bitPattern: words.arena &+ UInt(truncatingIfNeeded: entry.arenaOffset &+ within))
+    let start = unsafe UnsafeRawPointer(
+      bitPattern: words.arena &+ UInt(truncatingIfNeeded: entry.arenaOffset &+ within))
     return unsafe Loan(bytes: UnsafeRawBufferPointer(start: start, count: Int(truncatingIfNeeded: count)), head: head)
   }
 

@@ -16,7 +16,9 @@ extension CachedFile {
   ///   folios, done by the calling thread; a few locks and allocations.
   /// - Note: What the kernel's thread "fast short reads" (October 2025) set out to do, at any length. The page on reading argues why it is right.
   @discardableResult
-  public func read(fromAbsoluteOffset offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws(CacheError) -> Int {
+  public func read(fromAbsoluteOffset offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws(CacheError)
+    -> Int
+  {
     let count = unsafe hit(offset: offset, to: buffer)
     if count != notServed { return count }
     return try unsafe readSlowly(offset: offset, into: buffer)

@@ -74,7 +74,8 @@ extension Hit {
   ///
   /// The scratch space holds for each request the address of the slot that was reached, and the entry read there.
   static func group(
-    _ words: FileWords, scratch: UnsafeMutablePointer<UInt64>, _ group: UnsafeMutableBufferPointer<CachedFile.ReadRequest>
+    _ words: FileWords, scratch: UnsafeMutablePointer<UInt64>,
+    _ group: UnsafeMutableBufferPointer<CachedFile.ReadRequest>
   ) {
     let size = words.size.loadAcquire()
     let top = Entry(word: words.root.loadAcquire())

@@ -34,7 +34,9 @@ enum Hit {
     // Also false for offsets that were negative.
     guard offset < size else { return notServed }
     let count = min(UInt64(truncatingIfNeeded: wanted), size &- offset)
-    guard let location = PageIndex.locateCovered(root: words.root, slotMask: words.slotMask, key: offset) else { return notServed }
+    guard let location = PageIndex.locateCovered(root: words.root, slotMask: words.slotMask, key: offset) else {
+      return notServed
+    }
     let entry = location.entry
     guard entry.isPlainHit else { return notServed }
     let slotByteCount = (1 as UInt64) &<< location.shift
@@ -49,7 +51,8 @@ enum Hit {
     acquireFence()
     // The whole word, access bit and all: if reclaim cleared that meanwhile, `general` sets it again.
     // The words are found anew, which is a load instead of a register saved across the copy; a closed handle's file has no size.
-    guard location.slot.loadRelaxed() == entry.word, FileWords(word: active.loadRelaxed()).size.loadRelaxed() == size else {
+    guard location.slot.loadRelaxed() == entry.word, FileWords(word: active.loadRelaxed()).size.loadRelaxed() == size
+    else {
       return notServed
     }
     return Int(truncatingIfNeeded: count)
@@ -60,7 +63,8 @@ enum Hit {
   /// - Cost: as `plain`, and about six instructions a slot.
   @inline(never)
   private static func run(
-    _ words: FileWords, from first: PageIndex.Location, size: UInt64, offset: UInt64, to destination: UnsafeMutableRawPointer,
+    _ words: FileWords, from first: PageIndex.Location, size: UInt64, offset: UInt64,
+    to destination: UnsafeMutableRawPointer,
     count: UInt64
   ) -> Int {
     let shift = first.shift
@@ -125,7 +129,9 @@ enum Hit {
       if let next = known {
         location = next
       } else {
-        guard let found = PageIndex.locateCovered(root: words.root, slotMask: slotMask, key: position) else { return nil }
+        guard let found = PageIndex.locateCovered(root: words.root, slotMask: slotMask, key: position) else {
+          return nil
+        }
         location = found
       }
       let entry = location.entry
@@ -149,7 +155,8 @@ enum Hit {
 
   /// Copies what the gathered slots name, joining pieces that lie side by side in the arena.
   private static func copy<S: Sink>(
-    _ words: FileWords, scratch: UnsafeMutablePointer<UInt64>, slots: Int, offset: UInt64, count: UInt64, into sink: inout S
+    _ words: FileWords, scratch: UnsafeMutablePointer<UInt64>, slots: Int, offset: UInt64, count: UInt64,
+    into sink: inout S
   ) {
     var position = offset
     let end = offset + count
@@ -189,7 +196,9 @@ enum Hit {
     for number in 0..<slots {
       let address = unsafe UInt(truncatingIfNeeded: scratch[2 &* number] & 0x00FF_FFFF_FFFF_FFFF)
       let slot = unsafe SharedWord(at: UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped)
-      guard unsafe Entry(word: slot.loadRelaxed()).isSame(as: Entry(word: scratch[2 &* number &+ 1])) else { return false }
+      guard unsafe Entry(word: slot.loadRelaxed()).isSame(as: Entry(word: scratch[2 &* number &+ 1])) else {
+        return false
+      }
     }
     return true
   }
