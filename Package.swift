@@ -63,9 +63,10 @@ let package = Package(
     .testTarget(
       name: "BackingStoresTests", dependencies: ["BackingStores", "Primitives", "CPrimitives", system],
       swiftSettings: settings),
+    .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .testTarget(
       name: "PageCacheTests",
-      dependencies: ["PageCache", "PageCacheBenchmarking", "BackingStores", "Primitives", system],
+      dependencies: ["CTestSupport", "PageCache", "PageCacheBenchmarking", "BackingStores", "Primitives", system],
       swiftSettings: settings),
   ]
 )

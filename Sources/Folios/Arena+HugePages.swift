@@ -2,7 +2,7 @@ import Glibc
 
 /// Whether the kernel backs an arena with huge pages.
 public enum HugePageStatus: Sendable, Equatable, CustomStringConvertible {
-  /// Some or all of the resident memory is in huge pages.
+  /// How much of the resident memory is in huge pages: none, as long as only the ends of the arena, which are not whole huge pages, are in use.
   case granted(bytes: Int, residentBytes: Int)
   /// Resident memory, none of it in huge pages, and what the kernel's setting says.
   case refused(setting: String)
@@ -38,9 +38,9 @@ extension Arena {
       }
     }
     if resident == 0 { return .unknown }
-    if huge > 0 { return .granted(bytes: huge, residentBytes: resident) }
     let file = kind == .sharedMemory ? "shmem_enabled" : "enabled"
     let setting = readWholeFile("/sys/kernel/mm/transparent_hugepage/" + file) ?? "unknown"
+    guard huge == 0, setting.contains("[never]") else { return .granted(bytes: huge, residentBytes: resident) }
     return .refused(setting: setting.split(separator: "\n").first.map(String.init) ?? setting)
   }
 }

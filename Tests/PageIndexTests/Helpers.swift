@@ -7,6 +7,9 @@ let testSeed: UInt64 = {
   return unsafe UInt64(String(cString: text)) ?? 0x5EED_0001
 }()
 
+/// Whether a sanitizer slows everything down: tests still look for what is wrong, but not for how much was done.
+let isSanitized = unsafe getenv("PAGECACHE_SANITIZED") != nil
+
 /// What went wrong on threads that the testing library does not know.
 final class Failures: Sendable {
   private let monitor = Monitor()

@@ -76,7 +76,7 @@ extension CacheError: CustomStringConvertible {
 extension CacheError.Cause: CustomStringConvertible {
   public var description: String {
     switch self {
-    case .store(let error): "the store refused: \(error)"
+    case .store(let error): "the store refused: \(error.cause)"
     case .configuration(let problems): problems.map(\.description).joined(separator: "; ")
     case .memory(let call, let errno, let byteCount): "\(call) of \(byteCount) bytes: \(errno)"
     case .tooManyCaches(let limit): "the process has \(limit) caches already"

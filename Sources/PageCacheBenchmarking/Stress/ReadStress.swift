@@ -16,6 +16,8 @@ package struct ReadStress: Sendable {
 
   package init() {}
 
+  package static var allCores: Int { availableCores() }
+
   package struct Report: Sendable {
     package var reads: UInt64 = 0
     package var bytes: UInt64 = 0
@@ -30,6 +32,21 @@ package struct ReadStress: Sendable {
     package var statistics: PageCache.Statistics?
 
     package var isClean: Bool { mismatches == 0 && errors == 0 }
+
+    package var lines: [String] {
+      var lines = [
+        "\(reads) reads, \(bytes) bytes, every one checked, in \(fixed(seconds, 1)) s: \(mismatches) mismatches, \(errors) errors"
+      ]
+      if let firstFailure { lines.append("first: \(firstFailure)") }
+      if let peak = peakResidentBytes {
+        let over = peak - memoryLimit
+        lines.append(
+          "peak resident memory above the baseline: \(peak) bytes; limit \(memoryLimit), so \(fixed(Double(over) / 1_048_576, 1)) MiB more"
+        )
+      }
+      if let statistics { lines += StatisticsReport.lines(statistics) }
+      return lines
+    }
   }
 
   /// Runs it over a file that it makes in a directory and removes again.
