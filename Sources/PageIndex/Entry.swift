@@ -1,23 +1,23 @@
 /// One 64-bit word of the index. It says everything a lock-free reader needs, who never has to look at folio metadata.
 ///
 /// ```
-///  63          44 43  40 39                        8  7  6  5  4  3  2  1  0
-/// +--------------+------+---------------------------+--+--+--+--+--+--+--+--+
-/// |   version    | order| bytes into the arena, /256 | 0|RA|AC|CH|UP| 0  1  0|  folio
-/// +--------------+------+---------------------------+--+--+--+--+--+--+--+--+
-/// |                             version                           | 1  0  0|  hole
-/// +--------------------------------------------------------------+--------+
-/// |                      61 bits of the caller's                  | 1  1  0|  value (a shadow, later)
-/// +--------------------------------------------------------------+--------+
-/// | 0 |   address of the child's slots, /128   |      shift      |        1|  node
-/// +--------------------------------------------------------------+--------+
-/// |                               1                               | 0  0  0|  retry
-/// +--------------------------------------------------------------+--------+
-/// |                               0                               | 0  0  0|  empty: nothing known
-/// +--------------------------------------------------------------+--------+
+/// 63          44 43   40 39                         8  7  6  5  4  3   2 1 0
+/// +-------------+-------+----------------------------+--+--+--+--+--+-------+
+/// |   version   | order | bytes into the arena / 256 | 0|RA|AC|CH|UP| 0 1 0 |  folio
+/// +-------------+-------+----------------------------+--+--+--+--+--+-------+
+/// |                             version                             | 1 0 0 |  hole
+/// +-----------------------------------------------------------------+-------+
+/// |                     61 bits of the caller's                     | 1 1 0 |  value (a shadow, later)
+/// +-----------------------------------------------------------------+-------+
+/// |                                1                                | 0 0 0 |  retry
+/// +-----------------------------------------------------------------+-------+
+/// |                                0                                | 0 0 0 |  empty: nothing known
+/// +-------------------------------------------------+-------------------+---+
+/// |        address of the child's slots / 128       |  shift, bits 1-6  | 1 |  node
+/// +-------------------------------------------------+-------------------+---+
 /// ```
 ///
-/// UP up to date · CH changing · AC accessed · RA read-ahead mark. A node's shift is in bits 1-6.
+/// UP up to date · CH changing · AC accessed · RA read-ahead mark.
 ///
 /// The places are chosen for the hit path. A node is told by one bit; its word shifted right by one is, in its low six bits, the shift that the
 /// processor wants. A folio's bytes are found by masking its word and adding the arena's address: no shift, no multiplication. All that a hit must
