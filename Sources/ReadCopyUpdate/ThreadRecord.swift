@@ -7,8 +7,8 @@ import Primitives
 ///   byte 0     section    the grace-period number the thread entered under; 0 outside      own cache line pair:
 ///        8     next       the record registered before this one (never changes)            grace periods read it,
 ///       16     owned      1 while a living thread owns the record                          nobody else writes it
-///      128     counters   128 words, written by the owner only, summed by anybody
-///     1152     scratch    2,064 words, read and written by the owner only
+///      128     counters   160 words, written by the owner only, summed by anybody
+///     1408     scratch    2,064 words, read and written by the owner only
 /// ```
 ///
 /// Records are never freed, only handed to the next thread: so a grace period walks the list without a lock, and sums of
@@ -21,7 +21,7 @@ public struct ThreadRecord: @unchecked Sendable {
   init(base: UnsafeMutableRawPointer) { unsafe self.base = base }
 
   /// Words that the record's user may count in.
-  package static let counterCount = 128
+  package static let counterCount = 160
   /// Words of scratch space.
   package static let scratchCount = 2064
 
@@ -38,14 +38,14 @@ public struct ThreadRecord: @unchecked Sendable {
   /// A counter that only the owning thread writes.
   @inlinable @inline(__always)
   package func counter(_ number: Int) -> SharedWord {
-    assert(number >= 0 && number < 128)
+    assert(number >= 0 && number < 160)
     return unsafe SharedWord(at: base + (128 + number &* 8))
   }
 
   /// Scratch words of the owning thread: contents are garbage on entry to whatever uses them.
   @inlinable @inline(__always)
   package var scratch: UnsafeMutablePointer<UInt64> {
-    unsafe (base + (128 + 128 * 8)).assumingMemoryBound(to: UInt64.self)
+    unsafe (base + (128 + 160 * 8)).assumingMemoryBound(to: UInt64.self)
   }
 
   /// The calling thread's record in a domain, if it has one and its read sections need no fence.

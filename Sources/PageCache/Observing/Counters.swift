@@ -2,27 +2,31 @@ import ReadCopyUpdate
 
 /// What each thread counts in its own record: nothing shared on a hit (P2), summed when asked.
 enum Counter {
-  /// Hits by size: number 0 is one and two bytes, number n is 2^n+1 ... 2^(n+1) bytes.
+  /// Hits by size: one counter for each number of leading zeros that a size can have.
   static let hitSizes = 0
   /// Reads that took the slow path, by size.
-  static let slowSizes = 48
-  static let sizeClasses = 48
-  static let retries = 96
-  static let misses = 97
-  static let fills = 98
-  static let filledBytes = 99
-  static let failedFills = 100
-  static let evictions = 101
-  static let evictedFrames = 102
-  static let firstAccesses = 103
-  static let borrows = 104
-  static let borrowCopies = 105
-  static let joinedFills = 106
+  static let slowSizes = 64
+  static let retries = 128
+  static let misses = 129
+  static let fills = 130
+  static let filledBytes = 131
+  static let failedFills = 132
+  static let evictions = 133
+  static let evictedFrames = 134
+  static let borrows = 136
+  static let borrowCopies = 137
+  static let joinedFills = 138
 
-  /// The size class of a count of at least one byte: where its topmost bit is, rounding up. The lowest bit is set so that there always is one, which
-  /// saves the hit path two instructions, and one and two bytes their difference.
+  /// The counter of a count of at least one byte, among those by size: how many zeros lead the count less one. The lowest bit is set so that
+  /// there always is a one, which saves the hit path two instructions, and one and two bytes their difference.
   @inline(__always)
-  static func sizeClass(_ count: UInt64) -> Int {
-    63 ^ ((count &- 1) | 1).leadingZeroBitCount
+  static func sizeClass(_ count: UInt64) -> Int { ((count &- 1) | 1).leadingZeroBitCount }
+
+  /// Counts by size as they are reported: number 0 is one and two bytes, number n is 2^n+1 ... 2^(n+1) bytes.
+  static func bySize(_ first: Int, in domain: ReadDomain) -> [UInt64] {
+    (0..<reportedSizes).map { domain.sum(counter: first + 63 - $0) }
   }
+
+  /// Sizes of up to 2^48 bytes.
+  private static var reportedSizes: Int { 48 }
 }

@@ -60,8 +60,8 @@ extension PageCache {
     guard !engine.isInForkedChild else { throw CacheError(operation: .statistics, file: "", cause: .forkedChild) }
     let pool = engine.pool
     func sum(_ counter: Int) -> UInt64 { engine.domain.sum(counter: counter) }
-    let hits = (0..<Counter.sizeClasses).map { sum(Counter.hitSizes + $0) }
-    let slow = (0..<Counter.sizeClasses).map { sum(Counter.slowSizes + $0) }
+    let hits = Counter.bySize(Counter.hitSizes, in: engine.domain)
+    let slow = Counter.bySize(Counter.slowSizes, in: engine.domain)
     var cached = Array(repeating: 0, count: Entry.maximumOrder + 1)
     for frame in 0..<UInt64(pool.frameCount) {
       let state = pool.table[frame].state.loadRelaxed()
