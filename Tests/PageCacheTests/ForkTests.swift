@@ -36,7 +36,10 @@ import Testing
         let (cache, file) = (subject.cache, subject.file)
         guard isRefused({ _ = try file.read(fromAbsoluteOffset: 0, count: 10) }) else { return 1 }
         var byte: UInt8 = 0
-        guard isRefused({ try unsafe withUnsafeMutableBytes(of: &byte) { _ = try unsafe file.read(fromAbsoluteOffset: 0, into: $0) } })
+        guard
+          isRefused({
+            try unsafe withUnsafeMutableBytes(of: &byte) { _ = try unsafe file.read(fromAbsoluteOffset: 0, into: $0) }
+          })
         else { return 2 }
         guard isRefused({ try file.withBytes(atAbsoluteOffset: 0, count: 10) { _ in } }) else { return 3 }
         guard isRefused({ _ = try file.size }), isRefused({ _ = try file.residency() }) else { return 4 }
