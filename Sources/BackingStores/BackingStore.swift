@@ -3,7 +3,8 @@
 /// A store moves bytes between frames and storage and answers for their identity and size. It knows nothing of what is cached. The cache
 /// calls it from many threads at a time; it never calls it while it holds a lock or is inside a read section.
 ///
-/// What a store says is not trusted: sizes are checked, counts are bounded by what was asked.
+/// What a store says is checked: sizes, and counts against what was asked. That a count is honest cannot be checked: where a store says that it
+/// has filled memory and has not, its readers see what was there before.
 public protocol BackingStore: AnyObject, Sendable {
   /// What errors call the store: a path, a URL.
   var name: String { get }
@@ -21,7 +22,11 @@ public protocol BackingStore: AnyObject, Sendable {
   ///
   /// With `.caller`, the store may do the work before it returns, on the calling thread; with `.background` it must not block.
   /// Either way the completion may run on any thread, also before this call returns. The segments' memory stays valid until then; after it, the
-  /// store must not touch them.
+  /// store must not touch them. Completing is the last thing that a store does for a request: it may be closed right after. A second completion is
+  /// ignored, and dropping the completion uncalled is an error of the store; but a store that keeps it and never calls it makes readers, and the
+  /// closing of the file, wait for ever.
+  ///
+  /// A store must not read through the cache it serves: the outer read has reserved the frames that the inner one would wait for.
   func read(_ request: StoreReadRequest, completion: @escaping @Sendable (Result<Int, StoreError>) -> Void)
 
   /// Releases descriptors and connections. No request is under way, and none follows.

@@ -3,16 +3,20 @@ import Glibc
 public import SystemPackage
 
 extension LocalFileStore {
-  /// The identity that a store for this path would have, without opening the file for reading.
+  /// The identity that a store for this path would have, without opening the file for reading; the caller must be allowed to.
   ///
   /// So a cache that has the file open already needs no second descriptor of it. (Closing one would drop the process's POSIX locks on the
   /// file; closing a descriptor that merely names the file does not.)
   /// - Throws: `StoreError` with cause `.system` for no such file or no permission, `.exhausted` for no more descriptors.
-  /// - Cost: open(2), statx(2), close(2).
+  /// - Cost: faccessat(2), open(2), statx(2), close(2).
   public static func identity(of path: FilePath) throws(StoreError) -> StoreIdentity {
     let system = FileSystemCalls.linux
     func refuse(_ errno: Errno) -> StoreError {
       StoreError(operation: .open, store: path.string, cause: .of(errno))
+    }
+    // By the effective identity, as open(2) would decide. AT_EACCESS has no name in Swift's Glibc module.
+    guard unsafe path.withPlatformString({ unsafe faccessat(AT_FDCWD, $0, R_OK, 0x200) }) == 0 else {
+      throw refuse(Errno(rawValue: errno))
     }
     switch system.open(path, pagecache_open_path_only | O_CLOEXEC) {
     case .failure(let errno): throw refuse(errno)
@@ -22,6 +26,23 @@ extension LocalFileStore {
       case .failure(let errno): throw refuse(errno)
       case .success(let status): return identity(of: status)
       }
+    }
+  }
+
+  /// The identity that a store for this descriptor's file would have; nil if the descriptor is not open for reading, so that somebody who may
+  /// not read the file does not share what others have cached of it.
+  /// - Throws: `StoreError` with cause `.system`: not a descriptor.
+  /// - Cost: fcntl(2), statx(2).
+  public static func identity(of descriptor: FileDescriptor) throws(StoreError) -> StoreIdentity? {
+    let flags = fcntl(descriptor.rawValue, F_GETFL)
+    guard flags >= 0 else {
+      throw StoreError(operation: .open, store: "descriptor \(descriptor.rawValue)", cause: .system(.badFileDescriptor))
+    }
+    guard flags & O_ACCMODE != O_WRONLY, flags & pagecache_open_path_only == 0 else { return nil }
+    switch FileSystemCalls.linux.status(descriptor.rawValue) {
+    case .failure(let errno):
+      throw StoreError(operation: .open, store: "descriptor \(descriptor.rawValue)", cause: .of(errno))
+    case .success(let status): return identity(of: status)
     }
   }
 

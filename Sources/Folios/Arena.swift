@@ -84,8 +84,6 @@ package final class Arena: @unchecked Sendable {
     guard unsafe mmap(aligned, rounded, PROT_READ | PROT_WRITE, flags, file, 0) != MAP_FAILED else {
       throw giveBack("mmap")
     }
-    unsafe base = aligned
-    descriptor = file
 
     // Huge pages for whole pieces of 2 MiB only: the last one would be resident in full and pass the limit (P6). Advice: refusal costs
     // speed, not correctness, and `hugePageStatus()` tells. Not being inherited is a promise.
@@ -102,6 +100,9 @@ package final class Arena: @unchecked Sendable {
         offset += 4096
       }
     }
+    // Last: until then the failures above give back what they have, and `deinit` does not run.
+    unsafe base = aligned
+    descriptor = file
   }
 
   deinit {

@@ -54,7 +54,8 @@ public final class CachedFile: Sendable {
 
   /// Closes the handle. With the last handle of a file, what is cached of it goes.
   ///
-  /// Waits for reads that hit on other threads to end (microseconds), and with the last handle, for fills under way.
+  /// Waits for reads that hit on other threads to end (microseconds), and with the last handle, for fills under way: as long as their
+  /// store takes.
   /// - Throws: `CacheError` with cause `.closed` if it was closed before.
   /// - Cost: a grace period; with the last handle, a lock for each cached folio and a close(2) for each descriptor.
   public func close() throws(CacheError) {

@@ -15,7 +15,7 @@ public final class PageCache: Sendable {
 
   /// Makes a cache.
   /// - Throws: `CacheError` with cause `.configuration` for numbers that cannot work, `.memory` when the system does not give the memory,
-  ///   `.tooManyCaches` when the process has 64 already, `.forkedChild`.
+  ///   `.tooManyCaches` when the process has 64 already.
   /// - Cost: two mappings of address space; memory is touched on use unless the configuration says otherwise.
   public init(_ configuration: Configuration) throws(CacheError) {
     engine = try Engine(configuration: configuration)
@@ -26,7 +26,7 @@ public final class PageCache: Sendable {
   /// Two opens of one inode, by whatever path, share what is cached. The size is taken at the first open. The last close takes the file out
   /// of the cache.
   /// - Throws: `CacheError` with cause `.store`: no such file, a directory, FIFO or device, no permission.
-  /// - Cost: eight system calls, ten where direct I/O is refused; three if the file is open already.
+  /// - Cost: eight system calls, ten where direct I/O is refused; four if the file is open already.
   public func open(_ path: FilePath) throws(CacheError) -> CachedFile {
     try checkProcess(path.string)
     do {
@@ -49,6 +49,9 @@ public final class PageCache: Sendable {
     let name = "descriptor \(descriptor.rawValue)"
     try checkProcess(name)
     do {
+      if let identity = try LocalFileStore.identity(of: descriptor), let file = engine.openedFile(identity) {
+        return CachedFile(file)
+      }
       return try open(
         store: LocalFileStore(
           duplicating: descriptor, directIO: configuration.directIO, threads: engine.ioThreads))
@@ -62,7 +65,7 @@ public final class PageCache: Sendable {
   }
 
   /// Opens whatever a store holds.
-  /// - Parameter store: belongs to the cache from here on, also if this throws: it is closed when it is no longer needed.
+  /// - Parameter store: belongs to the cache from here on, also if this throws (but for `.forkedChild`): it is closed when it is no longer needed.
   /// - Throws: `CacheError` with cause `.store` if the store does not tell its size, `.impossibleSize` if no file can be so large.
   /// - Cost: one call of the store's `status`.
   public func open(store: any BackingStore) throws(CacheError) -> CachedFile {

@@ -40,6 +40,12 @@ package struct NodeReserve: ~Copyable {
     return true
   }
 
+  /// Gives all of it back.
+  package mutating func giveBack() {
+    for node in nodes { allocator.freeNode(node, fanOut: fanOut) }
+    nodes.removeAll()
+  }
+
   /// The worst case was reserved before the lock was taken: an empty reserve here is a mistake of this package.
   mutating func take() -> Node { nodes.removeLast() }
 }

@@ -13,7 +13,7 @@ extension PageIndex {
     _ page: UInt64, order: Int, reserve: inout NodeReserve, _ entry: (_ slotPage: UInt64) -> Entry
   ) {
     precondition(order >= 0 && order < 54 && page & (1 << UInt64(order) - 1) == 0)
-    precondition(page <= geometry.maximumPage)
+    precondition(page <= geometry.maximumPage && isWithinConfines(page + (1 << UInt64(order) - 1)))
     let shift = levelShift(order: order)
     let node = descend(to: page, shift: shift, reserve: &reserve)
     let first = Int(page >> UInt64(shift) & slotMask)

@@ -27,13 +27,19 @@ public final class PageIndex: @unchecked Sendable {
   let fanOut: Int
   private let monitor = Monitor()
   private let minimumShift: Int
+  private let isConfined: Bool
   /// Guarded by the lock.
   private var holeVersion: UInt64 = 0
 
   /// - Parameters:
   ///   - root: a word of the owner's; becomes empty. The owner empties the index before it drops it (`removeAll`).
   ///   - coveredPages: how many pages the root covers from its first entry on, at least: `locateCovered` may be used below that.
-  package init(geometry: IndexGeometry, nodes: any NodeAllocator, root: SharedWord, coveredPages: UInt64 = 0) {
+  ///   - isConfined: nothing is ever stored that such a root does not cover. The tree then has one height, and `nodesNeeded` asks for little.
+  package init(
+    geometry: IndexGeometry, nodes: any NodeAllocator, root: SharedWord, coveredPages: UInt64 = 0,
+    isConfined: Bool = false
+  ) {
+    self.isConfined = isConfined
     self.geometry = geometry
     self.nodes = nodes
     self.root = root
@@ -82,13 +88,26 @@ public final class PageIndex: @unchecked Sendable {
   }
 
   /// The level at which an entry of this order sits, as the shift of that level.
-  func levelShift(order: Int) -> Int { order / fanOutShift * fanOutShift }
+  func levelShift(order: Int) -> Int {
+    let shift = order / fanOutShift * fanOutShift
+    return isConfined ? min(shift, minimumShift) : shift
+  }
+
+  /// Whether a confined index can hold a page.
+  func isWithinConfines(_ page: UInt64) -> Bool { !isConfined || page >> UInt64(minimumShift) <= slotMask }
 
   /// Most nodes that storing or erasing in this range of pages can use, however tall the tree is by the time the lock is held.
   package func nodesNeeded(from first: UInt64, through last: UInt64) -> Int {
     precondition(first <= last && last <= IndexGeometry.maximumPage)
     var needed = 0
     var shift = fanOutShift
+    if isConfined {
+      while shift <= minimumShift + fanOutShift {
+        needed += Int(last >> UInt64(shift)) - Int(first >> UInt64(shift)) + 1
+        shift += fanOutShift
+      }
+      return needed
+    }
     while true {
       // Nodes whose slots have shift `shift - fanOutShift`; one more a level, for an old root that sinks when the tree grows.
       needed += Int(last >> UInt64(shift)) - Int(first >> UInt64(shift)) + 2

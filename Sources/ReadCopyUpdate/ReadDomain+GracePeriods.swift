@@ -1,4 +1,5 @@
 import CPrimitives
+import Glibc
 import Primitives
 
 /// A point in time: the grace period that begins after it.
@@ -63,8 +64,16 @@ extension ReadDomain {
     #endif
     // A reader whose note this barrier does not make visible has not yet loaded anything: it will see the unlinking.
     if readersNeedNoFence {
-      // It worked when the domain was made; a kernel short of memory can refuse once.
-      while pagecache_membarrier() != 0 { sleepNanoseconds(Self.sleepNanosecondsPerAttempt) }
+      // It worked when the domain was made. A kernel short of memory can refuse once; anything else cannot be made good: readers have no
+      // fence, and to go on without one would hand out memory that they read.
+      while true {
+        let error = pagecache_membarrier()
+        if error == 0 { break }
+        precondition(
+          error == ENOMEM,
+          "membarrier(2) has stopped working (errno \(error)): a filter was installed after the cache was made")
+        sleepNanoseconds(Self.sleepNanosecondsPerAttempt)
+      }
     } else {
       sequentialFence()
     }

@@ -17,6 +17,8 @@ final class Engine: Sendable {
   var isInForkedChild: Bool { forkGeneration() != generation }
   private let generation: UInt64
 
+  /// Fills that have their frames and are at the store.
+  let fillsAtStores = SharedCounter()
   /// Where the next eviction scan starts.
   let clockHand = InlineWord(0)
   private let table = Monitor()
@@ -60,7 +62,8 @@ final class Engine: Sendable {
 
   func file(number: UInt64) -> FileCore? { table.withLock { unsafe filesByNumber[number] } }
 
-  var files: [FileCore] { table.withLock { unsafe Array(filesByNumber.values) } }
+  /// Files with an open handle.
+  var openFileCount: Int { table.withLock { unsafe filesByIdentity.count } }
 
   /// The open file with an identity, with one more handle counted.
   func openedFile(_ identity: StoreIdentity) -> FileCore? {
@@ -95,10 +98,12 @@ final class Engine: Sendable {
     let isLast = table.withLock {
       unsafe file.handles -= 1
       guard unsafe file.handles == 0 else { return false }
-      unsafe filesByNumber[file.number] = nil
       unsafe filesByIdentity[file.identity] = nil
       return true
     }
-    if isLast { file.shutDown() }
+    guard isLast else { return }
+    file.shutDown()
+    // Only now: while it waits for a slow store, its folios can still be evicted for others.
+    table.withLock { unsafe filesByNumber[file.number] = nil }
   }
 }

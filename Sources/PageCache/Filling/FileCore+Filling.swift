@@ -9,7 +9,7 @@ extension FileCore {
   /// Adjacent missing pages make one fill, and one call of the store.
   /// - Parameter holding: called with the head frame of each folio that this call has filled, with a reference taken for the caller, before
   ///   the fill is announced.
-  /// - Returns: fills to wait for, some of which may be over.
+  /// - Returns: fills to wait for, some of which may be over; none if all pages have arrived meanwhile.
   func fill(
     _ pages: ClosedRange<UInt64>, execution: StoreExecution, operation: CacheError.Operation,
     holding: @escaping @Sendable (UInt64) -> Void
@@ -122,8 +122,7 @@ extension FileCore {
       return
     }
     // The worst case of nodes is in hand before the store is asked: what it delivers finds a place.
-    let reserve = PendingReserve(engine.reserveNodes(for: index, from: fill.first, through: fill.last))
-    guard reserve.isComplete else {
+    guard let nodes = engine.reserveNodes(for: index, from: fill.first, through: fill.last) else {
       for folio in folios { engine.pool.free(folio.frame) }
       conclude(fill, .failure(noFrames(fill, operation)))
       return
@@ -131,9 +130,10 @@ extension FileCore {
     let range = byteRange(from: fill.first, through: fill.last)
     let request = unsafe StoreReadRequest(
       offset: range.lowerBound, segments: segments(of: folios), execution: execution)
-    store.read(request) { [self] result in
-      finish(fill, folios, range, result, reserve, operation: operation, holding: holding)
-    }
+    engine.fillsAtStores.add(1)
+    let pending = PendingFill(
+      file: self, fill: fill, folios: folios, range: range, nodes: nodes, operation: operation, holding: holding)
+    store.read(request) { pending.complete($0) }
   }
 
   private func noFrames(_ fill: Fill, _ operation: CacheError.Operation) -> CacheError {
@@ -180,10 +180,11 @@ extension FileCore {
   }
 
   /// Takes what the store delivered into the index, or throws it away. Any thread.
-  private func finish(
+  func finish(
     _ fill: Fill, _ folios: [FillFolio], _ range: Range<Int64>, _ result: Result<Int, StoreError>,
-    _ reserve: PendingReserve, operation: CacheError.Operation, holding: @Sendable (UInt64) -> Void
+    _ nodes: consuming NodeReserve, operation: CacheError.Operation, holding: (UInt64) -> Void
   ) {
+    engine.fillsAtStores.add(-1)
     let record = engine.domain.record()
     let failure: StoreError?
     switch result {
@@ -199,6 +200,7 @@ extension FileCore {
     if let failure {
       // Nobody has seen these frames: they need no grace period.
       for folio in folios { engine.pool.free(folio.frame) }
+      nodes.giveBack()
       record.counter(Counter.failedFills).addAsOnlyWriter(1)
       conclude(fill, .failure(error(operation, range, .store(failure))))
       return
@@ -213,18 +215,17 @@ extension FileCore {
       // One reference for the index, one for the caller.
       metadata.thaw(to: 2)
     }
-    reserve.withNodes { nodes in
-      index.withLock {
-        for folio in folios {
-          index.store(folio.page, order: folio.order, reserve: &nodes) { page in
-            // Version 0: the frame has had a grace period since it last had any.
-            .folio(
-              arenaOffset: (folio.frame + (page - folio.page)) << UInt64(engine.pool.frameShift), order: folio.order,
-              version: 0)
-          }
+    index.withLock {
+      for folio in folios {
+        index.store(folio.page, order: folio.order, reserve: &nodes) { page in
+          // Version 0: the frame has had a grace period since it last had any.
+          .folio(
+            arenaOffset: (folio.frame + (page - folio.page)) << UInt64(engine.pool.frameShift), order: folio.order,
+            version: 0)
         }
       }
     }
+    nodes.giveBack()
     for folio in folios { holding(folio.frame) }
     conclude(fill, .success(()))
   }
@@ -247,20 +248,5 @@ extension FileCore {
       if unsafe isClosing { fillState.broadcast() }
     }
     fill.finish(outcome)
-  }
-}
-
-/// Nodes in hand while the store works. A box, because the completion may run later and elsewhere.
-final class PendingReserve: @unchecked Sendable {
-  private var nodes: NodeReserve?
-
-  init(_ nodes: consuming NodeReserve?) { self.nodes = nodes }
-
-  var isComplete: Bool { nodes != nil }
-
-  /// Called once, by the completion.
-  func withNodes(_ body: (inout NodeReserve) -> Void) {
-    guard var taken = nodes.take() else { preconditionFailure("a store completed a request twice") }
-    body(&taken)
   }
 }

@@ -39,7 +39,8 @@ final class FileCore: Sendable {
     index = PageIndex(
       geometry: geometry, nodes: engine.pool.nodes(fanOutShift: geometry.fanOutShift), root: words.root,
       // Not a page more: a file of a whole number of nodes would get a level for nothing.
-      coveredPages: (UInt64(size) + UInt64(engine.pool.frameByteCount) - 1) >> UInt64(engine.pool.frameShift))
+      coveredPages: (UInt64(size) + UInt64(engine.pool.frameByteCount) - 1) >> UInt64(engine.pool.frameShift),
+      isConfined: true)
   }
 
   // No handle is open and no reader is inside: closing has waited for a grace period.

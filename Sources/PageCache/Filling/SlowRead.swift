@@ -16,26 +16,41 @@ final class SlowRead: Sendable {
   private let monitor = Monitor()
   // Guarded by `monitor`: head frames, each with a reference of ours.
   nonisolated(unsafe) private var held: Set<UInt64> = []
+  nonisolated(unsafe) private var reserved = 0
+  nonisolated(unsafe) private var isReleased = false
 
   init(_ file: FileCore, offset: UInt64, count: UInt64, operation: CacheError.Operation) {
     self.file = file
     self.operation = operation
     pages = file.pages(offset: offset, count: count)
-    frames = file.engine.configuration.frames(forPages: pages.count)
+    let index = file.index
+    let nodes = index.nodesNeeded(from: pages.lowerBound, through: pages.upperBound)
+    let configuration = file.engine.configuration
+    frames = min(
+      configuration.framesOfOneCall,
+      configuration.frames(forPages: pages.count, nodeByteCount: nodes * index.geometry.nodeByteCount))
   }
 
-  deinit {
-    for head in unsafe held { file.engine.pool.giveBackReference(head) }
-    if unsafe isReserved { file.engine.budget.giveBack(frames) }
-  }
+  deinit { release() }
 
-  // Set before anything is held; read again only when the last reference is gone.
-  nonisolated(unsafe) private var isReserved = false
+  /// Gives back everything that is held and reserved. Explicitly, once the copy is made: a store may keep what leads here for longer.
+  func release() {
+    let (heads, frames) = monitor.withLock { () -> (Set<UInt64>, Int) in
+      defer {
+        unsafe held = []
+        unsafe reserved = 0
+        unsafe isReleased = true
+      }
+      return unsafe (held, reserved)
+    }
+    for head in heads { file.engine.pool.giveBackReference(head) }
+    if frames > 0 { file.engine.budget.giveBack(frames) }
+  }
 
   /// Waits for the frames this read can need.
   private func reserve() {
     file.engine.budget.reserve(frames)
-    unsafe isReserved = true
+    monitor.withLock { unsafe reserved = frames }
   }
 
   /// The same for a task, which gives its thread away meanwhile.
@@ -43,39 +58,50 @@ final class SlowRead: Sendable {
     await withCheckedContinuation { continuation in
       file.engine.budget.reserve(frames) { continuation.resume() }
     }
-    unsafe isReserved = true
+    monitor.withLock { unsafe reserved = frames }
   }
 
   /// Holds every folio, filling on this thread what is missing, and waiting for what others fill.
   func holdAll() throws(CacheError) {
     reserve()
-    while true {
-      let fills = try advance(.caller)
-      if fills.isEmpty { return }
-      for fill in fills { try fill.wait() }
+    while let fills = try advance(.caller) {
+      for fill in fills {
+        do { try fill.wait() } catch { throw renamed(error) }
+      }
     }
   }
 
   /// The same for a task: the store's threads fill, and the caller's thread is given away meanwhile.
   nonisolated(nonsending) func holdAll() async throws(CacheError) {
     await reserve()
-    while true {
-      let fills = try advance(.background)
-      if fills.isEmpty { return }
-      for fill in fills { try await fill.outcome() }
+    while let fills = try advance(.background) {
+      for fill in fills {
+        do { try await fill.outcome() } catch { throw renamed(error) }
+      }
     }
   }
 
+  /// The error of a fill that somebody else may have started, as one of this operation.
+  private func renamed(_ error: CacheError) -> CacheError {
+    CacheError(operation: operation, file: error.file, range: error.range, cause: error.cause)
+  }
+
   /// Takes references to what is there and starts fills for what is not.
-  /// - Returns: fills to wait for before the next try; none when every folio is held.
-  private func advance(_ execution: StoreExecution) throws(CacheError) -> [Fill] {
+  /// - Returns: fills to wait for before the next try, possibly none; nil when every folio is held.
+  private func advance(_ execution: StoreExecution) throws(CacheError) -> [Fill]? {
     let missing = file.engine.domain.read { holdPresent() }
-    guard let missing else { return [] }
+    guard let missing else { return nil }
     file.engine.domain.record().counter(Counter.misses).addAsOnlyWriter(1)
     return try file.fill(missing, execution: execution, operation: operation) { [self] head in
       // The fill counted a reference for us.
-      monitor.withLock { _ = unsafe held.insert(head) }
+      take(head)
     }
+  }
+
+  /// Keeps a reference that was counted for us: or gives it back, if it came too late or twice.
+  private func take(_ head: UInt64) {
+    let isKept = monitor.withLock { unsafe !isReleased && held.insert(head).inserted }
+    if !isKept { file.engine.pool.giveBackReference(head) }
   }
 
   /// Holds every folio of the piece that is in the index. Inside a read section.
@@ -106,7 +132,7 @@ final class SlowRead: Sendable {
     if monitor.withLock({ unsafe held.contains(head) }) { return true }
     guard let reference = SpeculativeReference(pool, head: head)?.confirm(found) else { return false }
     let confirmed = reference.intoHead()
-    monitor.withLock { _ = unsafe held.insert(confirmed) }
+    take(confirmed)
     return true
   }
 }

@@ -13,7 +13,7 @@ extension PageCache {
     public var misses: UInt64
     /// Copies done again because the file changed under them.
     public var retries: UInt64
-    /// Reads of the store.
+    /// Fills: reads of the store, and attempts for which there were no frames.
     public var fills: UInt64
     /// Fills by somebody else that slow reads waited for.
     public var joinedFills: UInt64
@@ -76,7 +76,7 @@ extension PageCache {
       frames: pool.frameCount, freeFrames: pool.freeFrames, nodeFrames: pool.nodeFrames, cachedFramesByOrder: cached,
       deferredFrames: pool.retiredFrames, peakDeferredFrames: pool.peakRetiredFrames,
       gracePeriods: engine.domain.gracePeriodCount, frameByteCount: pool.frameByteCount,
-      openFiles: engine.files.count, hitsBySize: hits, slowReadsBySize: slow,
+      openFiles: engine.openFileCount, hitsBySize: hits, slowReadsBySize: slow,
       hugePages: pool.arena.hugePageStatus())
   }
 

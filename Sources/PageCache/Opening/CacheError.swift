@@ -36,6 +36,8 @@ public struct CacheError: Error, Sendable {
   public enum Cause: Sendable {
     /// The store refused.
     case store(StoreError)
+    /// More bytes than the cache allocates for one call: read them into memory of your own.
+    case countTooLarge(Int, most: Int)
     /// The configuration cannot work, with all that is wrong in it.
     case configuration([Configuration.Problem])
     /// The system did not give the memory: system call, cause and bytes asked for.
@@ -82,6 +84,7 @@ extension CacheError.Cause: CustomStringConvertible {
     case .tooManyCaches(let limit): "the process has \(limit) caches already"
     case .closed: "the file is closed"
     case .negativeOffset(let offset): "offset \(offset) is before the start of the file"
+    case .countTooLarge(let count, let most): "\(count) bytes are more than the \(most) that one call allocates"
     case .negativeCount(let count): "\(count) is no count of bytes"
     case .rangeOverflow(let offset, let count): "\(count) bytes from \(offset) end past the largest offset"
     case .noFrames(let limit): "every frame within the limit of \(limit) bytes is held by readers or borrowers"

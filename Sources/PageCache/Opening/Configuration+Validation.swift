@@ -32,10 +32,20 @@ extension PageCache.Configuration {
   var allowedAtomicLengths: ClosedRange<Int> { 1...(ThreadRecord.scratchCount / 2 - 8) << frameShift }
 
   /// Frames that one call of the atomic length can need: its own, and those of the large folios at its two ends.
-  var framesOfOneCall: Int { frames(forPages: (maximumAtomicLength + (1 << frameShift) - 1) >> frameShift + 1) }
+  var framesOfOneCall: Int {
+    let pages = (maximumAtomicLength + (1 << frameShift) - 1) >> frameShift + 1
+    // Of the nodes: two on each of seven levels of 512 slots, or what 64 slots need, whichever is more; the leaves of 64 slots besides.
+    let nodeBytes =
+      14 * IndexGeometry(fanOutShift: 9).nodeByteCount
+      + (pages / 64 + 1) * IndexGeometry(fanOutShift: 6).nodeByteCount
+    return frames(forPages: pages, nodeByteCount: nodeBytes)
+  }
 
-  /// Frames that reading so many pages can need.
-  func frames(forPages pages: Int) -> Int { pages + (folioOrders.upperBound > 0 ? 2 << folioOrders.upperBound : 0) }
+  /// Frames that reading so many pages, with so many bytes of index nodes, can need.
+  func frames(forPages pages: Int, nodeByteCount: Int) -> Int {
+    pages + (folioOrders.upperBound > 0 ? 2 << folioOrders.upperBound : 0)
+      + (nodeByteCount + (1 << frameShift) - 1) >> frameShift
+  }
 
   /// Frames set aside for index nodes and for what waits for a grace period. A quarter of the pool, and at least three chunks.
   func frameReserve(of frameCount: Int) -> Int { max(frameCount / 4, 48) }

@@ -42,13 +42,15 @@ extension CachedFile {
       let slow = SlowRead(file, offset: offset, count: count, operation: .read)
       try await slow.holdAll()
       let held = generalHit(offset: offset, count: buffer.count, into: &sink, isCounted: false)
-      withExtendedLifetime(slow) {}
+      slow.release()
       if held != notServed { return held }
     }
   }
 
   /// Reads bytes into a new array; a miss suspends the task.
-  /// - Cost: as the other asynchronous read, and an allocation.
+  /// - Parameter count: bytes wanted; the result is at most 1 GiB.
+  /// - Throws: as the other asynchronous read; `.countTooLarge` for more than 1 GiB.
+  /// - Cost: as the other asynchronous read, and two allocations.
   nonisolated(nonsending) public func read(
     fromAbsoluteOffset offset: Int64, count: Int
   ) async throws(CacheError) -> [UInt8] {
@@ -91,6 +93,7 @@ extension CachedFile {
       /// - Throws: `CacheError` as the asynchronous read; the next call tries the same chunk again.
       /// - Cost: an allocation and an asynchronous read.
       nonisolated(nonsending) public mutating func next() async throws(CacheError) -> [UInt8]? {
+        guard position >= 0 else { throw file.error(.read, nil, .negativeOffset(position)) }
         let wanted = Swift.min(Int64(byteCount), end - position)
         guard wanted > 0 else { return nil }
         let chunk = try await file.read(fromAbsoluteOffset: position, count: Int(wanted))

@@ -52,7 +52,8 @@ extension CachedFile {
     guard loan.head != Loan.ofNoFolio else { return unsafe loan.bytes.deallocate() }
     // In a read section: between the two steps of giving back the folio must not be handed on (L33).
     guard let record = ThreadRecord.fast(slot: slotNumber), !record.isInside else {
-      return engine.pool.giveBackReference(loan.head)
+      // A closure that forks ends twice: in the child there is nothing to give back.
+      return engine.isInForkedChild ? () : engine.pool.giveBackReference(loan.head)
     }
     record.enter(clock)
     let wasLast = frames[loan.head].giveBackReference()
@@ -110,6 +111,8 @@ extension CachedFile {
     guard UInt64(offset) < size, count > 0 else { return unsafe copied(UnsafeRawBufferPointer(start: nil, count: 0)) }
     let available = Int(min(UInt64(count), size - UInt64(offset)))
     if let loan = try fillAndBorrow(file, offset: offset, count: available) { return loan }
+    let most = CachedFile.largestAllocation
+    guard available <= most else { throw error(.borrow, range, .countTooLarge(available, most: most)) }
     engine.domain.record().counter(Counter.borrowCopies).addAsOnlyWriter(1)
     let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: available, alignment: 16)
     do {
@@ -130,7 +133,7 @@ extension CachedFile {
     countSlowRead(count)
     try slow.holdAll()
     let loan = borrow(offset: offset, count: count)
-    withExtendedLifetime(slow) {}
+    slow.release()
     return loan
   }
 }

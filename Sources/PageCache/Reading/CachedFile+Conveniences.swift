@@ -20,8 +20,10 @@ extension CachedFile {
   }
 
   /// Reads bytes into a new array.
+  /// - Parameter count: bytes wanted; the result is at most 1 GiB.
   /// - Returns: the bytes: fewer than wanted only at the end of the file.
-  /// - Cost: as a read into a buffer, and an allocation.
+  /// - Throws: as a read into a buffer; `.countTooLarge` if the file has more than 1 GiB of what is wanted.
+  /// - Cost: as a read into a buffer, and two allocations.
   public func read(fromAbsoluteOffset offset: Int64, count: Int) throws(CacheError) -> [UInt8] {
     let wanted = try lengthWithinFile(checked(.read, offset: offset, count: count))
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: wanted, alignment: 16)
@@ -52,9 +54,15 @@ extension CachedFile {
     return read ?? 0
   }
 
+  /// What the cache allocates for one call at most: an allocation that fails ends the program.
+  static var largestAllocation: Int { 1 << 30 }
+
   /// How much of a range the file has now, so that nobody's large count becomes a large allocation.
   func lengthWithinFile(_ range: Range<Int64>) throws(CacheError) -> Int {
     let size = Int64(try file(.read, range).words.size.loadAcquire())
-    return Int(max(0, min(range.upperBound, size) - range.lowerBound))
+    let length = Int(max(0, min(range.upperBound, size) - range.lowerBound))
+    let most = CachedFile.largestAllocation
+    guard length <= most else { throw error(.read, range, .countTooLarge(length, most: most)) }
+    return length
   }
 }

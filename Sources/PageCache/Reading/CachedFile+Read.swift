@@ -143,7 +143,7 @@ extension CachedFile {
       let slow = SlowRead(file, offset: offset, count: min(UInt64(count), size - offset), operation: .read)
       try slow.holdAll()
       let copied = generalHit(offset: offset, count: count, into: &sink, isCounted: false)
-      withExtendedLifetime(slow) {}
+      slow.release()
       if copied != notServed { return copied }
       // Closed, or changed all the while: look again.
     }

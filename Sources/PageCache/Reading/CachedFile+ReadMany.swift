@@ -30,15 +30,22 @@ extension CachedFile {
   /// - Cost: hit: as a read each; no lock, no system call, no allocation. Misses are served one after the other.
   public func readMany(_ requests: inout [ReadRequest]) throws(CacheError) {
     unsafe try requests.withUnsafeMutableBufferPointer { (requests) throws(CacheError) in
+      for index in 0..<requests.count { unsafe requests[index].bytesRead = 0 }
       var start = 0
       while start < requests.count {
         let end = min(start + Hit.groupSize, requests.count)
         let group = unsafe UnsafeMutableBufferPointer(rebasing: requests[start..<end])
         unsafe readGroup(group)
-        for index in 0..<group.count where unsafe group[index].bytesRead == notServed {
-          unsafe group[index].bytesRead = 0
-          unsafe group[index].bytesRead = try unsafe read(
-            fromAbsoluteOffset: group[index].offset, into: group[index].buffer)
+        do throws(CacheError) {
+          for index in 0..<group.count where unsafe group[index].bytesRead == notServed {
+            unsafe group[index].bytesRead = try unsafe read(
+              fromAbsoluteOffset: group[index].offset, into: group[index].buffer)
+          }
+        } catch {
+          for index in 0..<group.count where unsafe group[index].bytesRead == notServed {
+            unsafe group[index].bytesRead = 0
+          }
+          throw error
         }
         start = end
       }

@@ -14,14 +14,19 @@ extension Engine {
   /// Called outside read sections, holding no lock: it may wait for a grace period.
   /// - Cost: one lock while frames are free; else a share of an eviction round and of a grace period.
   func allocateFrames(order: Int) -> UInt64? {
-    allocate(attempts: order == 0 ? 1000 : 1) { pool.allocate(order: order) }
+    allocate(attempts: order == 0 ? 10_000 : 1) { pool.allocate(order: order) }
   }
 
   /// Nodes for a change of a range of pages, or nil when there is no room for them.
   func reserveNodes(for index: PageIndex, from first: UInt64, through last: UInt64) -> NodeReserve? {
     var reserve = NodeReserve(for: index)
     let needed = index.nodesNeeded(from: first, through: last)
-    let done = allocate(attempts: 1000) { reserve.fill(to: needed) ? true : nil }
+    let done = allocate(attempts: 10_000) {
+      if reserve.fill(to: needed) { return true }
+      // All or nothing: two callers that each wait with a part would wait for each other (R12).
+      reserve.giveBack()
+      return nil
+    }
     if done == nil { return nil }
     return reserve
   }
@@ -43,7 +48,8 @@ extension Engine {
       guard evicted == 0, reclaimed == 0 else { continue }
       // Every frame is held at this moment, by borrowers or by fills about to be published. Wait a little for them.
       fruitless += 1
-      if fruitless > Engine.fruitlessRounds { return nil }
+      let limit = fillsAtStores.value > 0 ? Engine.fruitlessRoundsBesideFills : Engine.fruitlessRounds
+      if fruitless > limit { return nil }
       sleepNanoseconds(1_000_000)
     }
     return nil
@@ -51,6 +57,8 @@ extension Engine {
 
   /// Rounds, a millisecond apart, in which nothing could be evicted before a caller is told so.
   private static var fruitlessRounds: Int { 50 }
+  /// The same while fills are at their stores: what they bring can be evicted. A dead store must not hold others up for ever.
+  private static var fruitlessRoundsBesideFills: Int { 5000 }
 
   /// Retires about `frames` frames of folios that nobody holds, and, if told to spare them, that nobody read since the hand last passed.
   /// - Returns: frames retired.

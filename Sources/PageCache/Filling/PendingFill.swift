@@ -1,0 +1,59 @@
+import BackingStores
+import PageIndex
+import Primitives
+
+/// A fill that is at its store: what has to be done once the store answers, whatever it does.
+///
+/// The first answer counts; a second is ignored. What a fill has in hand is let go with the answer, even if the store keeps its completion; and if the
+/// store drops the completion unanswered, that is an answer too.
+final class PendingFill: @unchecked Sendable {
+  private struct Work: ~Copyable {
+    let file: FileCore
+    let fill: Fill
+    let folios: [FillFolio]
+    let range: Range<Int64>
+    var nodes: NodeReserve
+    let operation: CacheError.Operation
+    let holding: @Sendable (UInt64) -> Void
+  }
+
+  // Taken by whoever answers first: `isAnswered` decides.
+  private var work: Work?
+  private let isAnswered = InlineWord(0)
+  private let storeName: String
+  private let range: Range<Int64>
+
+  init(
+    file: FileCore, fill: Fill, folios: [FillFolio], range: Range<Int64>, nodes: consuming NodeReserve,
+    operation: CacheError.Operation, holding: @escaping @Sendable (UInt64) -> Void
+  ) {
+    storeName = file.name
+    self.range = range
+    work = Work(
+      file: file, fill: fill, folios: folios, range: range, nodes: nodes, operation: operation, holding: holding)
+  }
+
+  deinit {
+    // Nothing happens if it was answered.
+    complete(
+      .failure(
+        StoreError(operation: .read, store: storeName, range: range, cause: .other("the store dropped the request"))))
+  }
+
+  /// The store's answer. Any thread.
+  func complete(_ result: Result<Int, StoreError>) {
+    // Acquire and release: exactly one caller gets the work.
+    guard isAnswered.exchangeAcquireRelease(1) == 0, let work = work.take() else { return }
+    PendingFill.conclude(work, result)
+  }
+
+  private static func conclude(_ work: consuming Work, _ result: Result<Int, StoreError>) {
+    let file = work.file
+    let fill = work.fill
+    let folios = work.folios
+    let range = work.range
+    let operation = work.operation
+    let holding = work.holding
+    file.finish(fill, folios, range, result, work.nodes, operation: operation, holding: holding)
+  }
+}
