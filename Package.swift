@@ -51,22 +51,27 @@ let package = Package(
       swiftSettings: settings),
     // A deliberate race, for scripts/test-sanitizers to see that ThreadSanitizer sees it. No product.
     .executableTarget(name: "SanitizerCanary", dependencies: ["Primitives"], swiftSettings: settings),
-    .testTarget(name: "PrimitivesTests", dependencies: ["Primitives"], swiftSettings: settings),
+    .testTarget(name: "PrimitivesTests", dependencies: ["TestSupport", "Primitives"], swiftSettings: settings),
     .testTarget(
-      name: "ReadCopyUpdateTests", dependencies: ["ReadCopyUpdate", "Primitives"], swiftSettings: settings),
-    .testTarget(
-      name: "PageIndexTests", dependencies: ["PageIndex", "ReadCopyUpdate", "Primitives"],
+      name: "ReadCopyUpdateTests", dependencies: ["TestSupport", "ReadCopyUpdate", "Primitives"],
       swiftSettings: settings),
     .testTarget(
-      name: "FoliosTests", dependencies: ["Folios", "PageIndex", "ReadCopyUpdate", "Primitives"],
+      name: "PageIndexTests", dependencies: ["TestSupport", "PageIndex", "ReadCopyUpdate", "Primitives"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "FoliosTests", dependencies: ["TestSupport", "Folios", "PageIndex", "ReadCopyUpdate", "Primitives"],
       swiftSettings: settings),
     .testTarget(
       name: "BackingStoresTests", dependencies: ["BackingStores", "Primitives", "CPrimitives", system],
       swiftSettings: settings),
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+    .target(
+      name: "TestSupport", dependencies: ["Primitives"], path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(
       name: "PageCacheTests",
-      dependencies: ["CTestSupport", "PageCache", "PageCacheBenchmarking", "BackingStores", "Primitives", system],
+      dependencies: [
+        "CTestSupport", "TestSupport", "PageCache", "PageCacheBenchmarking", "BackingStores", "Primitives", system,
+      ],
       swiftSettings: settings),
   ]
 )

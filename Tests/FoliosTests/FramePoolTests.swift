@@ -1,6 +1,7 @@
 import Folios
 import Primitives
 import ReadCopyUpdate
+import TestSupport
 import Testing
 
 func makePool(frames: Int, frameShift: Int = 12) throws -> FramePool {

@@ -2,6 +2,7 @@ import Folios
 import PageIndex
 import Primitives
 import ReadCopyUpdate
+import TestSupport
 import Testing
 
 @Suite struct ReferenceTests {

@@ -1,6 +1,7 @@
 import Folios
 import Primitives
 import ReadCopyUpdate
+import TestSupport
 import Testing
 
 @Suite struct RetirementTests {

@@ -1,8 +1,8 @@
 import BackingStores
 import CTestSupport
-import Foundation
 import PageCache
 import PageCacheBenchmarking
+import TestSupport
 import Testing
 
 /// A forked child has not inherited the arena: whatever touches the cache there gets an error, and the parent goes on.
@@ -18,7 +18,7 @@ import Testing
 
   /// In a process of its own, where no other test's threads hold locks of the runtime at the moment of the fork. Not under a sanitizer: its own locks are
   /// not made for it.
-  @Test(.enabled(if: ProcessInfo.processInfo.environment["PAGECACHE_SANITIZED"] == nil))
+  @Test(.enabled(if: !isSanitized))
   func aForkedChildGetsErrorsAndCanMakeItsOwnCache() async {
     await #expect(processExitsWith: .success) { try ForkTests.forkAndLook() }
   }

@@ -3,6 +3,7 @@ import PageCache
 import PageCacheBenchmarking
 import Primitives
 import SystemPackage
+import TestSupport
 import Testing
 
 @Suite struct ReadingTests {

@@ -4,10 +4,8 @@ import PageCache
 import PageCacheBenchmarking
 import Primitives
 import SystemPackage
+import TestSupport
 import Testing
-
-/// The seed of randomised tests: of the environment, or fixed.
-let testSeed = ProcessInfo.processInfo.environment["PAGECACHE_SEED"].flatMap(UInt64.init) ?? 20_251_017
 
 /// Runs a body with a directory of its own.
 func withTemporaryDirectory<Result>(_ body: (FilePath) throws -> Result) throws -> Result {

@@ -1,6 +1,7 @@
 import PageIndex
 import Primitives
 import ReadCopyUpdate
+import TestSupport
 import Testing
 
 /// Readers without a lock beside a writer. Each word is a function of the pages it is for, so a reader can check any that it meets.

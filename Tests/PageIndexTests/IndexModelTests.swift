@@ -1,6 +1,7 @@
 import PageIndex
 import Primitives
 import ReadCopyUpdate
+import TestSupport
 import Testing
 
 /// Random changes, made to an index and to a plain dictionary.

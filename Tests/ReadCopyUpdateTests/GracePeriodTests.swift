@@ -1,5 +1,6 @@
 import Primitives
 import ReadCopyUpdate
+import TestSupport
 import Testing
 
 @Suite struct GracePeriodTests {

@@ -1,5 +1,6 @@
 import Primitives
 import ReadCopyUpdate
+import TestSupport
 import Testing
 
 /// Writers replace a block that readers follow a pointer to, and poison the old one after a grace period.

@@ -1,5 +1,6 @@
 import Primitives
 import ReadCopyUpdate
+import TestSupport
 import Testing
 
 // What a forked child sees is not tested: Glibc's fork is not to be had in Swift, and a spawned process inherits nothing.
