@@ -16,6 +16,7 @@ extension FolioMetadata {
   package func tryTakeReference() -> Bool { references.fetchAddAcquire(1) & FolioMetadata.frozenBit == 0 }
 
   /// The same by a loop of compare-and-exchange. Only for comparison: it collapses under contention (L32).
+  @inlinable @inline(__always)
   package func tryTakeReferenceByCompareExchange() -> Bool {
     var old = references.loadRelaxed()
     while true {
@@ -35,6 +36,19 @@ extension FolioMetadata {
     guard references.fetchSubtractRelease(1) == 1 else { return false }
     // Acquire pairs with the releases of all who gave back before.
     return references.compareExchangeAcquire(expected: 0, desired: FolioMetadata.frozenBit).exchanged
+  }
+
+  /// The same by a loop of compare-and-exchange. Only for comparison.
+  @inlinable @inline(__always)
+  package func giveBackReferenceByCompareExchange() -> Bool {
+    var old = references.loadRelaxed()
+    while true {
+      // Acquire and release as above, in one.
+      let (exchanged, original) = references.compareExchangeAcquireRelease(
+        expected: old, desired: old == 1 ? FolioMetadata.frozenBit : old &- 1)
+      if exchanged { return old == 1 }
+      old = original
+    }
   }
 
   /// Freezes the count if it is exactly what is expected: nobody takes a reference until it is thawed.

@@ -5,7 +5,4 @@ import Synchronization
 package func acquireFence() { atomicMemoryFence(ordering: .acquiring) }
 
 @inlinable @inline(__always)
-package func releaseFence() { atomicMemoryFence(ordering: .releasing) }
-
-@inlinable @inline(__always)
 package func sequentialFence() { atomicMemoryFence(ordering: .sequentiallyConsistent) }

@@ -76,7 +76,7 @@ public struct ThreadRecord: @unchecked Sendable {
   @inlinable @inline(__always)
   package func exit() {
     #if ThreadSanitizer
-      _ = unsafe SharedWord(at: sanitizerWords + 0).fetchAddRelease(1)
+      _ = unsafe SharedWord(at: sanitizerWords).fetchAddRelease(1)
     #endif
     section.storeRelease(0)
   }

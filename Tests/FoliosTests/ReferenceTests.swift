@@ -6,6 +6,16 @@ import TestSupport
 import Testing
 
 @Suite struct ReferenceTests {
+  @Test func theLastToGiveBackByCompareExchangeFreezes() throws {
+    let pool = try makePool(frames: 1)
+    let folio = pool.table[try #require(pool.allocate(order: 0))]
+    folio.thaw(to: 2)
+    #expect(!folio.giveBackReferenceByCompareExchange())
+    #expect(folio.references.loadRelaxed() == 1)
+    #expect(folio.giveBackReferenceByCompareExchange())
+    #expect(!folio.tryTakeReference())
+  }
+
   @Test func aFrozenCountRefusesAndThawingForgetsTheAttempts() throws {
     let pool = try makePool(frames: 1)
     let folio = pool.table[try #require(pool.allocate(order: 0))]

@@ -68,7 +68,7 @@ extension FileCore {
 
   /// Chooses folios for a run of missing pages. Expects `fillState` held; the first page is missing.
   private func planFill(from first: UInt64, through last: UInt64) -> [PlannedFolio] {
-    let wanted = preferredOrder(first: first, last: last)
+    let wanted = preferredOrder(first: first)
     let size = words.size.loadRelaxed()
     let filePages = (size + UInt64(engine.pool.frameByteCount) - 1) >> UInt64(engine.pool.frameShift)
     var plan: [PlannedFolio] = []
@@ -100,7 +100,7 @@ extension FileCore {
   }
 
   /// The configured lower order, or one that grows towards the upper one while misses follow one another.
-  private func preferredOrder(first: UInt64, last: UInt64) -> Int {
+  private func preferredOrder(first: UInt64) -> Int {
     let orders = engine.configuration.folioOrders
     guard orders.lowerBound < orders.upperBound, words.lastMiss.loadRelaxed() == first else { return orders.lowerBound }
     // Where a run arrived at is as aligned as its folios were large: each step doubles them.

@@ -6,21 +6,11 @@ import ReadCopyUpdate
 /// The hit path as it would be if readers counted references: the same lookup, with a reference to the folio held around the copy.
 ///
 /// Only for comparison (L32): the benchmark arms `cache-refcount` and `cache-refcount-cas`. The cache itself holds folios this way on slow
-/// paths only, through `SpeculativeReference`. The protocol is the same here, written out on the words themselves, so that what is measured is
-/// the locked instructions and not calls between modules.
-@safe
-package struct ReferencedReader: @unchecked Sendable {
+/// paths only, through `SpeculativeReference`.
+package struct ReferencedReader: Sendable {
   private let file: CachedFile
-  private let firstCount: UnsafeMutableRawPointer
-  private let stride: UInt64
-  private let frozenBit: UInt64
 
-  package init(_ file: CachedFile) {
-    self.file = file
-    unsafe firstCount = file.engine.pool.table[0].references.address
-    stride = UInt64(FolioMetadata.byteCount)
-    frozenBit = FolioMetadata.frozenBit
-  }
+  package init(_ file: CachedFile) { self.file = file }
 
   /// Reads, taking and giving back the reference by fetch-and-add.
   /// - Cost: as a hit, and two locked instructions on a word that all readers of the folio share.
@@ -79,9 +69,10 @@ package struct ReferencedReader: @unchecked Sendable {
     let within = offset & (slotByteCount &- 1)
     let count = min(UInt64(truncatingIfNeeded: wanted), size &- offset, slotByteCount &- within)
     let head = entry.headFrame(shift: Int(truncatingIfNeeded: words.frameShift))
-    // Safe: the entry's frame is one of the pool's, and the table has a description of each.
-    let references = unsafe SharedWord(at: firstCount + Int(truncatingIfNeeded: head &* stride))
-    guard byCompareExchange ? takeByCompareExchange(references) : take(references) else { return notServed }
+    let folio = file.frames[head]
+    guard byCompareExchange ? folio.tryTakeReferenceByCompareExchange() : folio.tryTakeReference() else {
+      return notServed
+    }
     let isConfirmed = location.slot.loadAcquire() == entry.word && words.size.loadRelaxed() == size
     if isConfirmed {
       let source = unsafe UnsafeRawPointer(
@@ -89,41 +80,8 @@ package struct ReferencedReader: @unchecked Sendable {
       ).unsafelyUnwrapped
       unsafe racyCopy(to: destination, from: source, count: Int(truncatingIfNeeded: count))
     }
-    let wasLast = byCompareExchange ? giveBackByCompareExchange(references) : giveBack(references)
+    let wasLast = byCompareExchange ? folio.giveBackReferenceByCompareExchange() : folio.giveBackReference()
     if wasLast { file.engine.pool.retire(head) }
     return isConfirmed ? Int(truncatingIfNeeded: count) : notServed
-  }
-
-  // The four below are `FolioMetadata`'s, in place.
-
-  @inline(__always)
-  private func take(_ count: SharedWord) -> Bool { count.fetchAddAcquire(1) & frozenBit == 0 }
-
-  @inline(__always)
-  private func giveBack(_ count: SharedWord) -> Bool {
-    guard count.fetchSubtractRelease(1) == 1 else { return false }
-    return count.compareExchangeAcquire(expected: 0, desired: frozenBit).exchanged
-  }
-
-  @inline(__always)
-  private func takeByCompareExchange(_ count: SharedWord) -> Bool {
-    var old = count.loadRelaxed()
-    while old & frozenBit == 0 {
-      let (exchanged, original) = count.compareExchangeAcquire(expected: old, desired: old &+ 1)
-      if exchanged { return true }
-      old = original
-    }
-    return false
-  }
-
-  @inline(__always)
-  private func giveBackByCompareExchange(_ count: SharedWord) -> Bool {
-    var old = count.loadRelaxed()
-    while true {
-      let (exchanged, original) = count.compareExchangeAcquireRelease(
-        expected: old, desired: old == 1 ? frozenBit : old &- 1)
-      if exchanged { return old == 1 }
-      old = original
-    }
   }
 }

@@ -23,7 +23,7 @@ let notServed = -1
 enum Hit {
   /// Copies up to `count` bytes that lie in one slot. The caller has entered the read section.
   /// - Returns: bytes copied, or `notServed`.
-  /// - Cost: no store but to the destination; about 40 instructions and the copy.
+  /// - Cost: no store but to the destination; about a hundred instructions, call and return included, and the copy.
   @inline(__always)
   static func plain(
     _ active: borrowing InlineWord, offset: UInt64, to destination: UnsafeMutableRawPointer, count wanted: Int
