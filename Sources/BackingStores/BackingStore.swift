@@ -1,7 +1,13 @@
-/// Where the bytes of a cached file come from: a local file, later an RBD image or an HTTP object.
+/// Where the bytes of a cached file come from and go to: a local file, later an RBD image or an HTTP object.
 ///
-/// A store moves bytes between frames and storage and answers for their identity and size. It knows nothing of what is cached. The cache
-/// calls it from many threads at a time; it never calls it while it holds a lock or is inside a read section.
+/// A store moves bytes between memory and storage and answers for their identity, size and durability. It knows nothing of what is cached. The
+/// cache calls it from many threads at a time. It calls it inside no read section and holding no lock that a hit or another file could need; but
+/// whoever wants to change, or to fill, the same bytes of the same file waits until the store has answered.
+///
+/// The cache never has two writes of the same bytes under way, nor a write and a `change`, `resize` or `clone` of them: what a store is told first
+/// about a byte, it is told before the second begins.
+///
+/// Only what is above `write` must be there. A store that leaves out the rest is read-only, and says `unsupported` to everything else.
 ///
 /// What a store says is checked: sizes, and counts against what was asked. That a count is honest cannot be checked: where a store says that it
 /// has filled memory and has not, its readers see what was there before.
@@ -29,8 +35,123 @@ public protocol BackingStore: AnyObject, Sendable {
   /// A store must not read through the cache it serves: the outer read has reserved the frames that the inner one would wait for.
   func read(_ request: StoreReadRequest, completion: @escaping @Sendable (Result<Int, StoreError>) -> Void)
 
+  /// Writes on the calling thread, and returns when the store has accepted the bytes: they survive this process, not yet the power.
+  ///
+  /// The object grows if the range ends past its size; what lies between the old size and the range reads as zero.
+  /// - Returns: bytes written, from the start of the request on, at least one. Fewer than asked for where something stopped it: asked again for the
+  ///   rest, the store says what. Bytes behind the count are as they were.
+  /// - Throws: `StoreError` with the cause; then nothing was written.
+  /// - Cost: one system call for a local file, a round trip for a remote one.
+  func write(_ request: StoreWriteRequest) throws(StoreError) -> Int
+
+  /// Makes everything durable that was written, and every other change made, before this call.
+  ///
+  /// When it throws, nothing written since the last call that succeeded may be taken for durable, however often this is called again (B6): the cache
+  /// writes all of it again.
+  /// - Parameter dataOnly: metadata that is not needed to read the bytes back, such as times, may be left out.
+  func flush(dataOnly: Bool) throws(StoreError)
+
+  /// Changes the size. What is beyond a smaller one is gone; what a larger one adds reads as zero.
+  func resize(to size: Int64) throws(StoreError)
+
+  /// Changes what storage lies behind a range. When it throws, nothing has changed.
+  /// - Throws: `StoreError` with cause `.unsupported` for what the store cannot do, `.system(.invalidArgument)` for a range that it cannot do it to.
+  func change(_ change: StoreRangeChange, _ range: Range<Int64>) throws(StoreError)
+
+  /// Makes a range here share the storage of a range of another store (or of this one). The object grows as by writing. When it throws, nothing
+  /// has changed.
+  /// - Throws: `StoreError` with cause `.unsupported` where storage cannot be shared: the cache then copies.
+  func clone(_ range: Range<Int64>, of source: any BackingStore, to offset: Int64) throws(StoreError)
+
+  /// Makes a range here share storage with a range of another store that holds the same bytes.
+  /// - Returns: false if the bytes differ; nothing has changed then.
+  func dedupe(_ range: Range<Int64>, with other: any BackingStore, at offset: Int64) throws(StoreError) -> Bool
+
+  /// Whether a byte lies in a hole, and where that ends. A store that does not know says data up to the end.
+  /// - Parameter offset: below the size.
+  func extent(at offset: Int64) throws(StoreError) -> StoreExtent
+
+  /// Gets ready to be written to, if it is not: a local file opens a descriptor for writing.
+  func prepareToWrite() throws(StoreError)
+
+  /// Claims the object against caches in other processes, as far as the store can: nobody else writes, and if `forWriting`, nobody else reads
+  /// either. May be called again to claim more (P10).
+  /// - Throws: `StoreError` with cause `.claimed` if somebody else has it.
+  func claim(forWriting: Bool) throws(StoreError)
+
+  /// Told now and then which range was written a while ago: a store that keeps a second copy of written bytes in memory lets go of it. Advice.
+  func dropBehind(_ range: Range<Int64>)
+
+  /// Largest size that `resize` and `write` may be asked for.
+  var maximumSize: Int64 { get }
+
   /// Releases descriptors and connections. No request is under way, and none follows.
   func close()
+}
+
+extension BackingStore {
+  private func unsupported(_ operation: StoreError.Operation, _ range: Range<Int64>? = nil) -> StoreError {
+    StoreError(operation: operation, store: name, range: range, cause: .unsupported)
+  }
+
+  public func write(_ request: StoreWriteRequest) throws(StoreError) -> Int { throw unsupported(.write, request.range) }
+  /// Of a store that nobody writes to, everything is durable.
+  public func flush(dataOnly: Bool) throws(StoreError) {}
+  public func resize(to size: Int64) throws(StoreError) { throw unsupported(.resize) }
+  public func change(_ change: StoreRangeChange, _ range: Range<Int64>) throws(StoreError) {
+    throw unsupported(change.operation, range)
+  }
+  public func clone(_ range: Range<Int64>, of source: any BackingStore, to offset: Int64) throws(StoreError) {
+    throw unsupported(.clone, range)
+  }
+  public func dedupe(_ range: Range<Int64>, with other: any BackingStore, at offset: Int64) throws(StoreError) -> Bool {
+    throw unsupported(.dedupe, range)
+  }
+  public func extent(at offset: Int64) throws(StoreError) -> StoreExtent { StoreExtent(isHole: false, end: .max) }
+  public func prepareToWrite() throws(StoreError) { throw unsupported(.open) }
+  public func claim(forWriting: Bool) throws(StoreError) {}
+  public func dropBehind(_ range: Range<Int64>) {}
+  public var maximumSize: Int64 { .max }
+}
+
+/// What can be done to the storage behind a range, besides writing it. As fallocate(2) has them.
+public enum StoreRangeChange: Sendable, Hashable {
+  /// Storage is there from now on, so that writing cannot run out of it; contents do not change. The object grows unless `keepingSize`.
+  case allocate(keepingSize: Bool)
+  /// The range becomes a hole. Any range; what lies past the end is ignored, and the size stays.
+  case punchHole
+  /// The range reads as zero, and has storage. The object grows unless `keepingSize`.
+  case zero(keepingSize: Bool)
+  /// The range is taken out, and what follows moves down. Aligned to the store's blocks; ends before the end of the object.
+  case collapse
+  /// A hole is put in, and what follows moves up. Aligned to the store's blocks; begins before the end of the object.
+  case insert
+  /// Storage that is shared becomes the object's own.
+  case unshare
+
+  /// What errors call it.
+  public var operation: StoreError.Operation {
+    switch self {
+    case .allocate: .allocate
+    case .punchHole: .punchHole
+    case .zero: .zeroRange
+    case .collapse: .collapseRange
+    case .insert: .insertRange
+    case .unshare: .unshare
+    }
+  }
+}
+
+/// A run of bytes that are all in a hole, or all not known to be.
+public struct StoreExtent: Sendable, Equatable {
+  public var isHole: Bool
+  /// Where it ends: not before the byte that was asked for, and `Int64.max` for "at the end of the object".
+  public var end: Int64
+
+  public init(isHole: Bool, end: Int64) {
+    self.isHole = isHole
+    self.end = end
+  }
 }
 
 /// Names the object under a store.
@@ -52,8 +173,13 @@ public struct StoreIdentity: Hashable, Sendable, CustomStringConvertible {
 public struct StoreStatus: Sendable, Equatable {
   /// Bytes.
   public var size: Int64
-  /// Changes whenever content or size changes, as far as the store can tell: for a local file its change time.
+  /// Changes whenever content or size changes, as far as the store can tell: for a local file the time of its last modification. (Not its change time,
+  /// which also moves when the file is renamed or linked.)
   public var changeStamp: ChangeStamp
+  /// Bytes of storage behind the object, where the store tells: fewer than its size means that it has holes.
+  public var allocatedBytes: Int64?
+  /// The name by which the object was opened leads to another one by now, or to none.
+  public var isReplaced: Bool
 
   public struct ChangeStamp: Sendable, Hashable {
     public var seconds: Int64
@@ -65,9 +191,11 @@ public struct StoreStatus: Sendable, Equatable {
     }
   }
 
-  public init(size: Int64, changeStamp: ChangeStamp) {
+  public init(size: Int64, changeStamp: ChangeStamp, allocatedBytes: Int64? = nil, isReplaced: Bool = false) {
     self.size = size
     self.changeStamp = changeStamp
+    self.allocatedBytes = allocatedBytes
+    self.isReplaced = isReplaced
   }
 }
 
@@ -93,6 +221,29 @@ public struct StoreReadRequest: @unchecked Sendable {
   public var count: Int { unsafe segments.reduce(0) { $0 + $1.count } }
 
   /// The range asked for. Empty at `Int64.max` if it would pass it.
+  public var range: Range<Int64> {
+    let (end, overflow) = offset.addingReportingOverflow(Int64(count))
+    return overflow ? Int64.max..<Int64.max : offset..<end
+  }
+}
+
+/// One write: a range of the object, gathered from segments of memory. Any offset, any lengths.
+@safe
+public struct StoreWriteRequest: @unchecked Sendable {
+  /// Where in the object the first byte goes. Not negative.
+  public let offset: Int64
+  /// Memory to write, in order. Not empty. Nobody changes it while the write is under way.
+  public let segments: [UnsafeRawBufferPointer]
+
+  public init(offset: Int64, segments: [UnsafeRawBufferPointer]) {
+    self.offset = offset
+    unsafe self.segments = segments
+  }
+
+  /// Bytes to write.
+  public var count: Int { unsafe segments.reduce(0) { $0 + $1.count } }
+
+  /// The range to write. Empty at `Int64.max` if it would pass it.
   public var range: Range<Int64> {
     let (end, overflow) = offset.addingReportingOverflow(Int64(count))
     return overflow ? Int64.max..<Int64.max : offset..<end

@@ -11,7 +11,12 @@ public struct StoreError: Error, Sendable, Equatable {
   public var cause: Cause
 
   public enum Operation: String, Sendable {
-    case open, status, read, close
+    case open, status, read, write, flush, resize, allocate, clone, dedupe, unshare, claim, close
+    case punchHole = "punch hole"
+    case zeroRange = "zero range"
+    case collapseRange = "collapse range"
+    case insertRange = "insert range"
+    case extent = "look up extent"
   }
 
   public enum Cause: Sendable, Equatable {
@@ -21,6 +26,15 @@ public struct StoreError: Error, Sendable, Equatable {
     case notRegularFile(FileKind)
     /// The store delivered fewer bytes than its size promises.
     case shrank(expected: Int64, actual: Int64)
+    /// The store cannot do it.
+    case unsupported
+    /// A cache of another process, or another cache of this one, has claimed the object. Its process where the store can tell.
+    case claimed(byProcess: Int32?)
+    /// Somebody else has changed the object while it was claimed here: the size that was expected and the one that was found. Equal sizes mean that
+    /// its bytes were modified.
+    case changedByOthers(expectedSize: Int64, actualSize: Int64)
+    /// The name by which the object was opened leads to another one by now, or to none: what is written goes to the old one.
+    case replaced
     /// The system has no thread, descriptor or memory for it.
     case exhausted(String)
     /// Anything a store of another make has to say.
@@ -56,6 +70,13 @@ extension StoreError.Cause: CustomStringConvertible {
     case .system(let errno): errno.description
     case .notRegularFile(let kind): "it is a \(kind.rawValue), not a regular file"
     case .shrank(let expected, let actual): "the store ends after \(actual) bytes where \(expected) were expected"
+    case .unsupported: "the store cannot do it"
+    case .claimed(.none): "somebody else has it open in a way that excludes this"
+    case .claimed(.some(let process)): "process \(process) has it open in a way that excludes this"
+    case .changedByOthers(let expected, let actual) where expected == actual: "somebody else has modified it"
+    case .changedByOthers(let expected, let actual):
+      "somebody else has changed it: \(actual) bytes where \(expected) were expected"
+    case .replaced: "its name leads to another object by now, or to none"
     case .exhausted(let what): "the system has no more \(what)"
     case .other(let text): text
     }
