@@ -16,11 +16,39 @@ package struct FileSystemCalls: Sendable {
   package var dropFromKernelCache: @Sendable (_ descriptor: Int32, _ offset: Int64, _ count: Int) -> Void
   /// statx.
   package var status: @Sendable (_ descriptor: Int32) -> Result<FileStatus, Errno>
+  /// statx of a path.
+  package var pathStatus: @Sendable (_ path: FilePath) -> Result<FileStatus, Errno>
   /// open, of what is known to exist. Returns a descriptor or an error; retries interruptions.
   package var open: @Sendable (_ path: FilePath, _ flags: Int32) -> Result<Int32, Errno>
+  /// open of what does not exist (`O_CREAT` and `O_EXCL`), for reading and writing. Retries interruptions.
+  package var create: @Sendable (_ path: FilePath, _ permissions: FilePermissions) -> Result<Int32, Errno>
   /// Where a descriptor can be opened again by its number. By thread first: in a program whose main thread has exited
   /// (dispatchMain) the `/proc/self` directory of the dead thread lists no descriptors.
   package var descriptorDirectories: [FilePath]
+
+  /// pwrite or pwritev. Returns the count or the negative error number; retries interruptions.
+  package var write:
+    @Sendable (_ descriptor: Int32, _ vectors: UnsafePointer<iovec>, _ count: Int32, _ offset: Int64) -> Int
+  /// fdatasync or fsync, also of a directory.
+  package var flush: @Sendable (_ descriptor: Int32, _ dataOnly: Bool) -> Errno?
+  /// syncfs.
+  package var flushFileSystem: @Sendable (_ descriptor: Int32) -> Errno?
+  /// ftruncate.
+  package var resize: @Sendable (_ descriptor: Int32, _ size: Int64) -> Errno?
+  /// fallocate.
+  package var allocate: @Sendable (_ descriptor: Int32, _ mode: Int32, _ offset: Int64, _ count: Int64) -> Errno?
+  /// The ioctl FICLONERANGE.
+  package var clone: @Sendable (_ source: Int32, _ range: Range<Int64>, _ destination: Int32, _ offset: Int64) -> Errno?
+  /// The ioctl FIDEDUPERANGE. Returns the bytes shared, the negative error number, or `PAGECACHE_DEDUPE_DIFFERS`.
+  package var dedupe: @Sendable (_ source: Int32, _ range: Range<Int64>, _ destination: Int32, _ offset: Int64) -> Int64
+  /// lseek to the next hole or to the next data. Returns where that begins, or the negative error number.
+  package var seek: @Sendable (_ descriptor: Int32, _ offset: Int64, _ toHole: Bool) -> Int64
+  /// sync_file_range and posix_fadvise.
+  package var dropBehind: @Sendable (_ descriptor: Int32, _ range: Range<Int64>) -> Void
+  /// F_OFD_SETLK of the whole file.
+  package var lock: @Sendable (_ descriptor: Int32, _ type: Int32) -> Errno?
+  /// F_OFD_GETLK of the whole file: 0 for no conflict, the process of a POSIX lock, -1 for any other.
+  package var conflictingLock: @Sendable (_ descriptor: Int32, _ type: Int32) -> Result<Int32, Errno>
 
   /// Linux as it is.
   package static let linux = unsafe FileSystemCalls(
@@ -31,6 +59,11 @@ package struct FileSystemCalls: Sendable {
       let error = unsafe pagecache_file_status(descriptor, &answer)
       return error == 0 ? .success(FileStatus(answer)) : .failure(Errno(rawValue: error))
     },
+    pathStatus: { path in
+      var answer = pagecache_file_status()
+      let error = unsafe path.withPlatformString { unsafe pagecache_path_status($0, &answer) }
+      return error == 0 ? .success(FileStatus(answer)) : .failure(Errno(rawValue: error))
+    },
     open: { path, flags in
       while true {
         let descriptor = unsafe path.withPlatformString { unsafe Glibc.open($0, flags) }
@@ -38,66 +71,31 @@ package struct FileSystemCalls: Sendable {
         if errno != EINTR { return .failure(Errno(rawValue: errno)) }
       }
     },
-    descriptorDirectories: ["/proc/thread-self/fd", "/proc/self/fd"])
-}
-
-/// What the system says of an open descriptor.
-package struct FileStatus: Sendable {
-  package var device: UInt64
-  package var inode: UInt64
-  /// Bytes.
-  package var size: Int64
-  /// Nil for a regular file.
-  package var kind: StoreError.FileKind?
-  package var direct: DirectSupport
-  package var changed: StoreStatus.ChangeStamp
-
-  /// What the file system says about `O_DIRECT`.
-  package enum DirectSupport: Sendable, Equatable {
-    /// Nothing: trying is the only way to know (before Linux 6.1, and on file systems that do not report it).
-    case unknown
-    case impossible
-    /// Bytes of which addresses, and of which offsets and lengths, must be multiples.
-    case aligned(memory: Int, offset: Int)
-  }
-
-  package func isSameFile(as other: FileStatus) -> Bool { device == other.device && inode == other.inode }
-
-  fileprivate init(_ answer: pagecache_file_status) {
-    device = answer.device
-    inode = answer.inode
-    size = answer.size
-    changed = .init(seconds: answer.changed_seconds, nanoseconds: answer.changed_nanoseconds)
-    let (memory, offset) = (Int(answer.direct_memory_alignment), Int(answer.direct_offset_alignment))
-    direct =
-      answer.direct_alignment_known == 0
-      ? .unknown : memory == 0 || offset == 0 ? .impossible : .aligned(memory: memory, offset: offset)
-    kind =
-      switch answer.mode & S_IFMT {
-      case S_IFREG: nil
-      case S_IFDIR: .directory
-      case S_IFIFO: .fifo
-      case S_IFSOCK: .socket
-      case S_IFLNK: .symbolicLink
-      case S_IFCHR: .characterDevice
-      case S_IFBLK: .blockDevice
-      default: .unknown
+    create: { path, permissions in
+      while true {
+        let descriptor = unsafe path.withPlatformString {
+          unsafe Glibc.open($0, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, permissions.rawValue)
+        }
+        if descriptor >= 0 { return .success(descriptor) }
+        if errno != EINTR { return .failure(Errno(rawValue: errno)) }
       }
-  }
-}
+    },
+    descriptorDirectories: ["/proc/thread-self/fd", "/proc/self/fd"],
+    write: { unsafe pagecache_pwritev($0, $1, $2, $3) },
+    flush: { failure(pagecache_sync($0, $1 ? 1 : 0)) },
+    flushFileSystem: { failure(pagecache_sync_file_system($0)) },
+    resize: { failure(pagecache_truncate($0, $1)) },
+    allocate: { failure(pagecache_fallocate($0, $1, $2, $3)) },
+    clone: { failure(pagecache_clone_range($0, $1.lowerBound, Int64($1.count), $2, $3)) },
+    dedupe: { pagecache_dedupe_range($0, $1.lowerBound, Int64($1.count), $2, $3) },
+    seek: { pagecache_seek($0, $1, $2 ? 1 : 0) },
+    dropBehind: { pagecache_drop_behind($0, $1.lowerBound, Int64($1.count)) },
+    lock: { failure(pagecache_set_description_lock($0, $1)) },
+    conflictingLock: { descriptor, type in
+      var holder: pid_t = 0
+      let error = unsafe pagecache_conflicting_lock(descriptor, type, &holder)
+      return error == 0 ? .success(holder) : .failure(Errno(rawValue: error))
+    })
 
-/// A descriptor that is closed when nobody took it over: every way out of an opening that fails closes what it had.
-struct OwnedDescriptor: ~Copyable {
-  let rawValue: Int32
-
-  init(_ rawValue: Int32) { self.rawValue = rawValue }
-
-  deinit { Glibc.close(rawValue) }
-
-  /// Hands the descriptor over: the caller closes it.
-  consuming func take() -> Int32 {
-    let descriptor = rawValue
-    discard self
-    return descriptor
-  }
+  private static func failure(_ error: Int32) -> Errno? { error == 0 ? nil : Errno(rawValue: error) }
 }

@@ -14,10 +14,7 @@ extension LocalFileStore {
     func refuse(_ errno: Errno) -> StoreError {
       StoreError(operation: .open, store: path.string, cause: .of(errno))
     }
-    // By the effective identity, as open(2) would decide. AT_EACCESS has no name in Swift's Glibc module.
-    guard unsafe path.withPlatformString({ unsafe faccessat(AT_FDCWD, $0, R_OK, 0x200) }) == 0 else {
-      throw refuse(Errno(rawValue: errno))
-    }
+    if let errno = FileOpening.refusal(of: path, access: R_OK) { throw refuse(errno) }
     switch system.open(path, pagecache_open_path_only | O_CLOEXEC) {
     case .failure(let errno): throw refuse(errno)
     case .success(let rawDescriptor):

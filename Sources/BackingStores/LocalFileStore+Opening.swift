@@ -8,6 +8,8 @@ struct OpenedFile: ~Copyable {
   var status: FileStatus
   /// What reads must be multiples of. Nil if they go through the kernel's page cache.
   var alignment: DirectAlignment?
+  /// The descriptor's open file description is also that of somebody else's descriptor.
+  var isShared = false
 }
 
 /// Opening a file without blocking on what it turns out to be.
@@ -24,13 +26,15 @@ struct FileOpening {
 
   /// Opening again by the path can find another file there every time. Somebody who renames in a loop must not hold us
   /// up.
-  private static let attemptsMax = 3
+  static let attemptsMax = 3
 
-  func openPath(_ path: FilePath) throws(StoreError) -> OpenedFile {
+  /// - Returns: Nil for a path that leads to nothing, if `missingIsNil`.
+  func openPath(_ path: FilePath, missingIsNil: Bool = false) throws(StoreError) -> OpenedFile? {
     for _ in 0..<Self.attemptsMax {
       let anchor: OwnedDescriptor
       switch system.open(path, pagecache_open_path_only | O_CLOEXEC) {
       case .success(let descriptor): anchor = OwnedDescriptor(descriptor)
+      case .failure(.noSuchFileOrDirectory) where missingIsNil: return nil
       case .failure(let errno): throw error(.of(errno))
       }
       let status = try regularFileStatus(anchor.rawValue)
@@ -44,8 +48,10 @@ struct FileOpening {
         }
       }
     }
-    throw error(.other("another file took its place each time it was opened"))
+    throw keepsChanging
   }
+
+  var keepsChanging: StoreError { error(.other("another file took its place each time it was opened")) }
 
   func openDuplicate(of given: Int32) throws(StoreError) -> OpenedFile {
     let status = try regularFileStatus(given)
@@ -79,7 +85,7 @@ struct FileOpening {
     }
     let copy = fcntl(given, F_DUPFD_CLOEXEC, 0)
     guard copy >= 0 else { throw error(.of(Errno(rawValue: errno))) }
-    return OpenedFile(descriptor: OwnedDescriptor(copy), status: status, alignment: alignment)
+    return OpenedFile(descriptor: OwnedDescriptor(copy), status: status, alignment: alignment, isShared: true)
   }
 
   /// What was left of a path when a descriptor was made from it: what errors call it.
@@ -95,7 +101,7 @@ struct FileOpening {
     return "descriptor \(descriptor)"
   }
 
-  private func regularFileStatus(_ descriptor: Int32) throws(StoreError) -> FileStatus {
+  func regularFileStatus(_ descriptor: Int32) throws(StoreError) -> FileStatus {
     switch system.status(descriptor) {
     case .failure(let errno): throw error(.of(errno))
     case .success(let status):
@@ -104,7 +110,7 @@ struct FileOpening {
     }
   }
 
-  private func error(_ cause: StoreError.Cause) -> StoreError {
+  func error(_ cause: StoreError.Cause) -> StoreError {
     StoreError(operation: .open, store: name, cause: cause)
   }
 }
@@ -120,7 +126,7 @@ extension FileOpening {
   }
 
   /// Opens the file under a descriptor for reading, directly if the policy wants it and the file system can.
-  fileprivate func openForReading(_ descriptor: Int32, _ status: FileStatus) throws(ReopenFailure) -> OpenedFile {
+  func openForReading(_ descriptor: Int32, _ status: FileStatus) throws(ReopenFailure) -> OpenedFile {
     guard policy != .never else { return try openBuffered(descriptor, status) }
     guard let alignment = suitableAlignment(status.direct) else {
       if policy == .required { throw .refusesDirect(Self.refusal(status.direct)) }
@@ -149,11 +155,21 @@ extension FileOpening {
     return opened
   }
 
-  /// A new open file description of the same file: own flags, own offset.
+  /// Buffered, whatever the policy: pages that are written in part need no alignment then, and the kernel may write them back when it suits.
+  func reopenForWriting(_ descriptor: Int32, _ status: FileStatus) throws(ReopenFailure) -> OwnedDescriptor {
+    try reopen(descriptor, status, flags: O_RDWR)
+  }
+
+  /// A new open file description of the same file: own flags, own offset. Or one that a store left that could not close it.
   private func reopen(_ descriptor: Int32, _ status: FileStatus, flags: Int32) throws(ReopenFailure) -> OwnedDescriptor
   {
+    if mayOpen(descriptor, flags),
+      let parked = ParkedDescriptors.shared.take(of: LocalFileStore.identity(of: status), flags: flags)
+    {
+      return OwnedDescriptor(parked)
+    }
     for directory in system.descriptorDirectories {
-      switch system.open(directory.appending("\(descriptor)"), flags | O_RDONLY | O_CLOEXEC) {
+      switch system.open(directory.appending("\(descriptor)"), flags | O_CLOEXEC) {
       case .success(let opened): return OwnedDescriptor(opened)
       // Not mounted there. The descriptor is open, so it is not the file that is missing.
       case .failure(.noSuchFileOrDirectory), .failure(.notDirectory): continue
@@ -163,7 +179,7 @@ extension FileOpening {
     guard let path else { throw .system(.noSuchFileOrDirectory) }
     // By the path then, which may lead to anything by now: without blocking, and not trusted until it is seen to be the
     // same file.
-    switch system.open(path, flags | O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) {
+    switch system.open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) {
     case .failure(.noSuchFileOrDirectory): throw .otherFile
     case .failure(let errno): throw .system(errno)
     case .success(let opened):
@@ -174,6 +190,27 @@ extension FileOpening {
       case .failure(let errno): throw .system(errno)
       }
     }
+  }
+
+  /// Whether opening the file once more would be allowed. Asked only where it will not be tried.
+  private func mayOpen(_ descriptor: Int32, _ flags: Int32) -> Bool {
+    guard ParkedDescriptors.shared.hasAny else { return false }
+    let access = flags & O_ACCMODE == O_RDONLY ? R_OK : R_OK | W_OK
+    for name in system.descriptorDirectories.map({ $0.appending("\(descriptor)") }) + (path.map { [$0] } ?? []) {
+      switch Self.refusal(of: name, access: access) {
+      case nil: return true
+      case .some(.noSuchFileOrDirectory), .some(.notDirectory): continue
+      default: return false
+      }
+    }
+    return false
+  }
+
+  /// The error that open(2) would give, as far as permissions are concerned.
+  static func refusal(of path: FilePath, access: Int32) -> Errno? {
+    // By the effective identity, as open(2) would decide. AT_EACCESS has no name in Swift's Glibc module.
+    let isAllowed = unsafe path.withPlatformString { unsafe faccessat(AT_FDCWD, $0, access, 0x200) } == 0
+    return isAllowed ? nil : Errno(rawValue: errno)
   }
 
   /// What direct reads must be multiples of, or nil if whole frames are not.

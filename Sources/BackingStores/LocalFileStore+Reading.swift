@@ -5,7 +5,7 @@ internal import SystemPackage
 
 extension LocalFileStore {
   /// Most vectors that the system takes in one call (`IOV_MAX`).
-  private static let vectorsMax = 1024
+  static let vectorsMax = 1024
 
   /// Reads into the request's segments.
   ///
@@ -125,47 +125,5 @@ extension LocalFileStore {
     }
     if let failure { throw failure }
     return cursor.done
-  }
-}
-
-/// How far a request has come.
-@safe
-private struct SegmentCursor {
-  private let segments: [UnsafeMutableRawBufferPointer]
-  /// The segment that comes next, and how many of its bytes are there.
-  private var index = 0
-  private var filled = 0
-  /// Bytes read since the start of the request.
-  private(set) var done = 0
-
-  init(_ request: StoreReadRequest) { unsafe segments = request.segments }
-
-  /// Describes what is still to be read to the system: how many vectors, and how many bytes in them.
-  func gather(into vectors: UnsafeMutableBufferPointer<iovec>) -> (vectors: Int, bytes: Int) {
-    var (count, bytes, skipped) = (0, 0, filled)
-    for next in unsafe index..<segments.count {
-      guard count < vectors.count else { break }
-      let segment = unsafe segments[next]
-      guard segment.count > skipped else { continue }
-      let part = unsafe UnsafeMutableRawBufferPointer(rebasing: segment[skipped...])
-      unsafe vectors.initializeElement(at: count, to: iovec(iov_base: part.baseAddress, iov_len: part.count))
-      count += 1
-      bytes += part.count
-      skipped = 0
-    }
-    return (count, bytes)
-  }
-
-  mutating func advance(by count: Int) {
-    done += count
-    var left = count
-    while unsafe index < segments.count {
-      let room = unsafe segments[index].count - filled
-      guard left >= room else { break }
-      left -= room
-      index += 1
-      filled = 0
-    }
-    filled += left
   }
 }

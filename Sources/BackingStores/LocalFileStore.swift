@@ -1,3 +1,4 @@
+import CPrimitives
 import Glibc
 import Primitives
 public import SystemPackage
@@ -11,8 +12,11 @@ public import SystemPackage
 /// reading, and what is not a regular file is refused. A store keeps reading the file that it opened, also after the
 /// path was renamed or removed.
 ///
-/// Nothing is locked: other programs may write to the file meanwhile, and a read during a write can give some of the
-/// old bytes and some of the new.
+/// Writes go through the kernel's page cache always, by a descriptor of their own that `prepareToWrite` opens. Direct reads of what the kernel has
+/// not written back yet see it.
+///
+/// Only claims lock anything, and only against other caches: other programs may write to the file meanwhile, and a read during a write can give some
+/// of the old bytes and some of the new.
 public final class LocalFileStore: BackingStore {
   /// The path as it was given, or the one that the descriptor was opened by.
   public let name: String
@@ -20,6 +24,10 @@ public final class LocalFileStore: BackingStore {
   /// The device's number as the realm, the inode's as the object. No other file can have both while this one is open.
   public let identity: StoreIdentity
 
+  /// Whether opening made the file.
+  public let wasCreated: Bool
+
+  /// Absolute, so that it leads to the same place from another working directory. Nil if a descriptor was given.
   let path: FilePath?
   let policy: DirectIOPolicy
   let system: FileSystemCalls
@@ -27,32 +35,47 @@ public final class LocalFileStore: BackingStore {
   /// What the primary descriptor's reads must be multiples of. Nil if it reads buffered.
   let alignment: DirectAlignment?
 
-  // Two descriptors rather than one that changes: a thread may be reading by the first while another finds that it does
-  // not work.
+  // Three descriptors rather than one that changes: a thread may be reading by the first while another finds that it does
+  // not work, and another writes.
   /// Opened first. -1 when closed.
   let primary: SharedDescriptor
   /// Buffered, beside a direct primary that refused a read. -1 until it is needed.
   let secondary = SharedDescriptor()
+  /// Buffered, for reading and writing. -1 until the store is prepared for writing.
+  let writing: SharedDescriptor
+  /// The primary descriptor's open file description is also that of the caller's descriptor: its offset and its locks are the caller's.
+  let isShared: Bool
+  /// Nil if the file was there when it was opened.
+  let newName: UnflushedName?
   /// The file system accepted `O_DIRECT` and refused to read by it. Never goes back.
   let refusedDirect = SharedFlag()
   /// The kernel does not know `RWF_DONTCACHE` here. Never goes back.
   let refusedReadFlag = SharedFlag()
   /// Held while descriptors are opened late or closed, never during a read.
   let changingDescriptors = Monitor()
+  // Guarded by `changingDescriptors`.
+  nonisolated(unsafe) var claimed: Claim?
 
   /// Opens the file at a path. Symbolic links are followed.
+  ///
+  /// A file that is made is empty. The first `flush` that succeeds makes its name durable, too.
   /// - Parameters:
   ///   - path: Relative paths start at the working directory.
+  ///   - creating: Whether to make the file. One that is there is not emptied, whatever is said here.
+  ///   - permissions: Of a file that is made, less the process's umask. Without leave to read it, it is made, but not opened.
   ///   - directIO: Whether to go past the kernel's page cache.
   ///   - threads: Who does reads that must not hold up their caller.
   /// - Throws: `StoreError` of the operation `open`: `.system` with the error of the system (`noSuchFileOrDirectory`,
   ///   `permissionDenied`, ...), `.notRegularFile`, `.exhausted`, or `.other` where `required` direct reads are not to
   ///   be had.
-  /// - Cost: four system calls, six where reads turn out to be buffered; a few allocations.
+  /// - Cost: four system calls, six where reads turn out to be buffered, three more to make the file; a few allocations.
   public convenience init(
-    path: FilePath, directIO: DirectIOPolicy = .automatic, threads: IOThreads
+    path: FilePath, creating: FileCreation = .never,
+    permissions: FilePermissions = [.ownerReadWrite, .groupRead, .otherRead],
+    directIO: DirectIOPolicy = .automatic, threads: IOThreads
   ) throws(StoreError) {
-    try self.init(path: path, directIO: directIO, threads: threads, system: .linux)
+    try self.init(
+      path: path, creating: creating, permissions: permissions, directIO: directIO, threads: threads, system: .linux)
   }
 
   /// Opens the file under a descriptor once more. The descriptor stays the caller's: its offset, its flags and its life
@@ -74,10 +97,13 @@ public final class LocalFileStore: BackingStore {
   }
 
   package convenience init(
-    path: FilePath, directIO: DirectIOPolicy, threads: IOThreads, system: FileSystemCalls
+    path: FilePath, creating: FileCreation = .never, permissions: FilePermissions = [.ownerReadWrite],
+    directIO: DirectIOPolicy, threads: IOThreads, system: FileSystemCalls
   ) throws(StoreError) {
-    let opening = FileOpening(name: path.string, path: path, policy: directIO, system: system)
-    self.init(try opening.openPath(path), of: opening, threads: threads)
+    let opening = FileOpening(
+      name: path.string, path: FileOpening.absolute(path), policy: directIO, system: system)
+    let opened = try opening.open(path, creating: creating, permissions: permissions)
+    self.init(opened, of: opening, threads: threads)
   }
 
   package convenience init(
@@ -85,18 +111,23 @@ public final class LocalFileStore: BackingStore {
   ) throws(StoreError) {
     let name = FileOpening.name(of: descriptor.rawValue, system: system)
     let opening = FileOpening(name: name, path: nil, policy: directIO, system: system)
-    self.init(try opening.openDuplicate(of: descriptor.rawValue), of: opening, threads: threads)
+    self.init(
+      CreatedFile(file: try opening.openDuplicate(of: descriptor.rawValue)), of: opening, threads: threads)
   }
 
-  private init(_ file: consuming OpenedFile, of opening: FileOpening, threads: IOThreads) {
+  private init(_ opened: consuming CreatedFile, of opening: FileOpening, threads: IOThreads) {
     name = opening.name
     path = opening.path
     policy = opening.policy
     system = opening.system
     self.threads = threads
-    identity = LocalFileStore.identity(of: file.status)
-    alignment = file.alignment
-    primary = SharedDescriptor(file.descriptor.take())
+    identity = LocalFileStore.identity(of: opened.file.status)
+    alignment = opened.file.alignment
+    isShared = opened.file.isShared
+    newName = opened.newName
+    wasCreated = opened.newName != nil
+    primary = SharedDescriptor(opened.file.descriptor.take())
+    writing = SharedDescriptor(opened.writing?.take() ?? -1)
   }
 
   deinit { close() }
@@ -111,13 +142,18 @@ public final class LocalFileStore: BackingStore {
 
   var readsDirectly: Bool { alignment != nil && !refusedDirect.isSet }
 
-  /// Size and change time as they are now.
+  /// Size, time of last modification and storage as they are now.
+  ///
+  /// Whether the path leads to another file is looked at only when the store was opened by one and is prepared for writing: to a reader it makes no
+  /// difference, and it costs a walk along the path.
   /// - Throws: `StoreError` of the operation `status`; `.system(.badFileDescriptor)` after `close()`.
-  /// - Cost: one system call.
+  /// - Cost: one system call; a second one, by the path, once the store is prepared for writing.
   public func status() throws(StoreError) -> StoreStatus {
     switch system.status(primary.value) {
     case .success(let status) where status.size >= 0:
-      return StoreStatus(size: status.size, changeStamp: status.changed)
+      return StoreStatus(
+        size: status.size, changeStamp: status.modified, allocatedBytes: status.allocated,
+        isReplaced: writing.value >= 0 && isReplaced(status))
     case .success:
       throw StoreError(operation: .status, store: name, cause: .system(.overflow))
     case .failure(let errno):
@@ -125,48 +161,33 @@ public final class LocalFileStore: BackingStore {
     }
   }
 
-  /// Closes the descriptors. Idempotent. A read that follows fails with `.system(.badFileDescriptor)`.
-  /// - Cost: up to two system calls, one lock.
+  private func isReplaced(_ status: FileStatus) -> Bool {
+    guard let path else { return false }
+    switch system.pathStatus(path) {
+    case .success(let found): return !found.isSameFile(as: status)
+    case .failure(.noSuchFileOrDirectory), .failure(.notDirectory): return true
+    // The way there is closed to this process by now. Where it leads is not known.
+    case .failure: return false
+    }
+  }
+
+  /// Gives up the claim and closes the descriptors. Idempotent. A read that follows fails with `.system(.badFileDescriptor)`.
+  ///
+  /// Closing any descriptor of a file would drop the POSIX locks (fcntl with `F_SETLK`) that the process holds on it by whichever descriptor. While
+  /// there are any, the descriptors stay open; the next store that is closed looks again, and the next that is opened for the file takes them over.
+  /// - Cost: up to five system calls, more where the file is locked by others or such descriptors were left before; two locks.
   public func close() {
-    changingDescriptors.withLock {
-      let descriptors = [
-        primary.take(),
-        secondary.take(),
+    let descriptors = changingDescriptors.withLock {
+      releaseClaim()
+      let readFlags = alignment == nil ? O_RDONLY : O_RDONLY | pagecache_open_direct
+      return [
+        ParkedDescriptors.Descriptor(rawValue: primary.take(), flags: isShared ? nil : readFlags),
+        ParkedDescriptors.Descriptor(rawValue: secondary.take(), flags: O_RDONLY),
+        ParkedDescriptors.Descriptor(rawValue: writing.take(), flags: isShared ? nil : O_RDWR),
       ]
-      // Nothing was written by them: an error of close(2) has nothing to say.
-      for descriptor in descriptors where descriptor >= 0 { Glibc.close(descriptor) }
-    }
-  }
-}
-
-/// Bytes of which addresses, and of which offsets and lengths, must be multiples.
-struct DirectAlignment: Equatable {
-  var memory: Int
-  var offset: Int
-
-  /// The smallest frame, of which every cache's requests are multiples.
-  static let frame = DirectAlignment(memory: 4096, offset: 4096)
-
-  /// Whether requests in whole frames keep it.
-  var suitsFrames: Bool {
-    Self.frame.memory.isMultiple(of: memory) && Self.frame.offset.isMultiple(of: offset)
-  }
-
-  func allows(_ request: StoreReadRequest) -> Bool {
-    guard request.offset.isMultiple(of: Int64(offset)) else { return false }
-    return unsafe request.segments.allSatisfy {
-      UInt(bitPattern: $0.baseAddress).isMultiple(of: UInt(memory)) && $0.count.isMultiple(of: offset)
-    }
-  }
-}
-
-extension StoreError.Cause {
-  /// The system's error, where it means that there is no more of something as that.
-  static func of(_ errno: Errno) -> Self {
-    switch errno {
-    case .tooManyOpenFiles, .tooManyOpenFilesInSystem: .exhausted("descriptors")
-    case .noMemory: .exhausted("memory")
-    default: .system(errno)
-    }
+    }.filter { $0.rawValue >= 0 }
+    guard !descriptors.isEmpty else { return }
+    newName?.close()
+    ParkedDescriptors.shared.close(descriptors, of: identity, system: system)
   }
 }

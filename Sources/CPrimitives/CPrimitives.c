@@ -7,10 +7,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/membarrier.h>
 #include <linux/stat.h>
 #include <pthread.h>
 #include <sched.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -52,20 +55,116 @@ ssize_t pagecache_preadv2(int descriptor, const struct iovec *vectors, int count
   }
 }
 
-int pagecache_file_status(int descriptor, struct pagecache_file_status *status) {
+static int file_status(int directory, const char *path, int flags, struct pagecache_file_status *status) {
   // The kernel's own header and a plain system call: glibc's struct statx has no fields for direct I/O (Linux 6.1) yet.
   struct statx answer;
-  if (syscall(SYS_statx, descriptor, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_DIOALIGN, &answer) != 0) return errno;
+  if (syscall(SYS_statx, directory, path, flags, STATX_BASIC_STATS | STATX_DIOALIGN, &answer) != 0) return errno;
   status->device = makedev(answer.stx_dev_major, answer.stx_dev_minor);
   status->inode = answer.stx_ino;
   status->size = (int64_t)answer.stx_size;
+  status->allocated = (int64_t)answer.stx_blocks * 512;
   status->mode = answer.stx_mode;
   status->modified_seconds = answer.stx_mtime.tv_sec;
   status->modified_nanoseconds = answer.stx_mtime.tv_nsec;
-  status->changed_seconds = answer.stx_ctime.tv_sec;
-  status->changed_nanoseconds = answer.stx_ctime.tv_nsec;
   status->direct_alignment_known = (answer.stx_mask & STATX_DIOALIGN) != 0;
   status->direct_memory_alignment = status->direct_alignment_known ? answer.stx_dio_mem_align : 0;
   status->direct_offset_alignment = status->direct_alignment_known ? answer.stx_dio_offset_align : 0;
+  return 0;
+}
+
+int pagecache_file_status(int descriptor, struct pagecache_file_status *status) {
+  return file_status(descriptor, "", AT_EMPTY_PATH, status);
+}
+
+int pagecache_path_status(const char *path, struct pagecache_file_status *status) {
+  return file_status(AT_FDCWD, path, 0, status);
+}
+
+ssize_t pagecache_pwritev(int descriptor, const struct iovec *vectors, int count, int64_t offset) {
+  for (;;) {
+    ssize_t done = count == 1 ? pwrite(descriptor, vectors->iov_base, vectors->iov_len, offset)
+                              : pwritev(descriptor, vectors, count, offset);
+    if (done >= 0) return done;
+    if (errno != EINTR) return -errno;
+  }
+}
+
+int pagecache_sync(int descriptor, int data_only) {
+  for (;;) {
+    if ((data_only ? fdatasync(descriptor) : fsync(descriptor)) == 0) return 0;
+    if (errno != EINTR) return errno;
+  }
+}
+
+int pagecache_sync_file_system(int descriptor) { return syncfs(descriptor) == 0 ? 0 : errno; }
+
+int pagecache_truncate(int descriptor, int64_t size) {
+  for (;;) {
+    if (ftruncate(descriptor, size) == 0) return 0;
+    if (errno != EINTR) return errno;
+  }
+}
+
+int pagecache_fallocate(int descriptor, int mode, int64_t offset, int64_t count) {
+  for (;;) {
+    if (fallocate(descriptor, mode, offset, count) == 0) return 0;
+    if (errno != EINTR) return errno;
+  }
+}
+
+int pagecache_clone_range(int source, int64_t source_offset, int64_t count, int destination, int64_t destination_offset) {
+  struct file_clone_range range = {
+      .src_fd = source,
+      .src_offset = (uint64_t)source_offset,
+      .src_length = (uint64_t)count,
+      .dest_offset = (uint64_t)destination_offset,
+  };
+  for (;;) {
+    if (ioctl(destination, FICLONERANGE, &range) == 0) return 0;
+    if (errno != EINTR) return errno;
+  }
+}
+
+int64_t pagecache_dedupe_range(int source, int64_t source_offset, int64_t count, int destination, int64_t destination_offset) {
+  _Alignas(struct file_dedupe_range) char
+      memory[sizeof(struct file_dedupe_range) + sizeof(struct file_dedupe_range_info)];
+  struct file_dedupe_range *range = (struct file_dedupe_range *)memory;
+  for (;;) {
+    memset(memory, 0, sizeof(memory));
+    range->src_offset = (uint64_t)source_offset;
+    range->src_length = (uint64_t)count;
+    range->dest_count = 1;
+    range->info[0].dest_fd = destination;
+    range->info[0].dest_offset = (uint64_t)destination_offset;
+    if (ioctl(source, FIDEDUPERANGE, range) != 0) {
+      if (errno == EINTR) continue;
+      return -errno;
+    }
+    if (range->info[0].status == FILE_DEDUPE_RANGE_DIFFERS) return PAGECACHE_DEDUPE_DIFFERS;
+    if (range->info[0].status == -EINTR) continue;
+    if (range->info[0].status < 0) return range->info[0].status;
+    return (int64_t)range->info[0].bytes_deduped;
+  }
+}
+
+int64_t pagecache_seek(int descriptor, int64_t offset, int to_hole) {
+  off_t found = lseek(descriptor, offset, to_hole ? SEEK_HOLE : SEEK_DATA);
+  return found >= 0 ? found : -errno;
+}
+
+void pagecache_drop_behind(int descriptor, int64_t offset, int64_t count) {
+  sync_file_range(descriptor, offset, count, SYNC_FILE_RANGE_WRITE);
+  posix_fadvise(descriptor, offset, count, POSIX_FADV_DONTNEED);
+}
+
+int pagecache_set_description_lock(int descriptor, int type) {
+  struct flock lock = {.l_type = (short)type, .l_whence = SEEK_SET};
+  return fcntl(descriptor, F_OFD_SETLK, &lock) == 0 ? 0 : errno;
+}
+
+int pagecache_conflicting_lock(int descriptor, int type, pid_t *holder) {
+  struct flock lock = {.l_type = (short)type, .l_whence = SEEK_SET};
+  if (fcntl(descriptor, F_OFD_GETLK, &lock) != 0) return errno;
+  *holder = lock.l_type == F_UNLCK ? 0 : lock.l_pid > 0 ? lock.l_pid : -1;
   return 0;
 }

@@ -2,86 +2,50 @@ import Primitives
 
 /// A store that misbehaves on demand, over one that does not. For tests.
 ///
-/// Each read asks a function what is to go wrong with it. What does not go wrong, the store underneath does.
+/// Each call, or each read, asks a function what is to go wrong with it. What does not go wrong, the store underneath does.
+///
+/// To fail every call of a program in turn, run it with `failing: 1`, `failing: 2`, ... until `callCount` stays below the number.
 package final class FaultInjectingStore: BackingStore {
-  /// What goes wrong with one read.
+  /// What can be asked of a store. `close`, `dropBehind` and properties are not: they cannot fail.
+  package enum Call: Sendable, Hashable {
+    case status, read, write, flush, resize, clone, dedupe, extent, prepareToWrite, claim
+    case change(StoreRangeChange)
+  }
+
+  /// What goes wrong with one call.
   package indirect enum Fault: Sendable {
-    /// The read fails. Nothing was read.
+    /// The call fails. Nothing was done.
     case fail(StoreError.Cause)
-    /// The read delivers at most this many bytes; what lies behind them in the segments is `poison`.
+    /// A read delivers at most this many bytes; what lies behind them in the segments is `poison`. A write writes, and says that it wrote, at most this
+    /// many. Nothing else can be short: it is done.
     case short(Int)
-    /// Waits, then does what follows: nil is an honest read.
+    /// Waits, then does what follows: nil is honest.
     case delay(milliseconds: Int, then: Fault?)
-    /// Waits until the gate is opened, then does what follows: nil is an honest read.
+    /// Waits until the gate is opened, then does what follows: nil is honest.
     case hold(Gate, then: Fault?)
+    /// A flush fails, and what was written since the last one is lost, if the store underneath is a `MemoryStore`: as the kernel does it. To any other
+    /// call it is `fail`.
+    case failAndLose(StoreError.Cause)
   }
 
-  /// Holds reads until it is opened. Open for good then.
-  package final class Gate: Sendable {
-    private let monitor = Monitor()
-    // Safe: read and written with the monitor held only.
-    private nonisolated(unsafe) var isOpen = false
-    private nonisolated(unsafe) var arrivals = 0
-    private nonisolated(unsafe) var parked: [@Sendable () -> Void] = []
-
-    package init() {}
-
-    /// How many reads have come to the gate, those that went through included.
-    package var arrivalCount: Int { monitor.withLock { unsafe arrivals } }
-
-    /// Returns when this many reads have come to the gate.
-    package func waitForArrivals(_ count: Int) {
-      monitor.withLock { while unsafe arrivals < count { monitor.wait() } }
-    }
-
-    /// Lets all reads through, and all that follow. Background reads that were held go on on this thread.
-    package func release() {
-      let waiting = monitor.withLock {
-        unsafe isOpen = true
-        monitor.broadcast()
-        defer { unsafe parked = [] }
-        return unsafe parked
-      }
-      for work in waiting { work() }
-    }
-
-    /// Holds up the calling thread.
-    fileprivate func pass() {
-      monitor.withLock {
-        arrive()
-        while unsafe !isOpen { monitor.wait() }
-      }
-    }
-
-    /// Keeps the work until the gate opens. The calling thread goes on.
-    fileprivate func pass(_ work: @escaping @Sendable () -> Void) {
-      let opened = monitor.withLock {
-        arrive()
-        if unsafe !isOpen { unsafe parked.append(work) }
-        return unsafe isOpen
-      }
-      if opened { work() }
-    }
-
-    private func arrive() {
-      unsafe arrivals += 1
-      monitor.broadcast()
-    }
-  }
+  package typealias CallFault = Fault
 
   /// What a short read leaves in the memory that it did not fill, so that a reader who trusts it is found out.
   package static let poison: UInt8 = 0xA5
 
-  private let store: any BackingStore
+  let store: any BackingStore
   private let faults: @Sendable (_ callNumber: Int, _ request: StoreReadRequest) -> Fault?
+  private let calls: @Sendable (_ callNumber: Int, _ call: Call) -> Fault?
   /// Who sleeps for background reads that are delayed: as many at a time as there are threads.
-  private let sleepers = IOThreads(count: 16)
+  let sleepers = IOThreads(count: 16)
   private let monitor = Monitor()
   // Safe: read and written with the monitor held only.
-  private nonisolated(unsafe) var reads = 0
+  private nonisolated(unsafe) var counts: [Call: Int] = [:]
+  private nonisolated(unsafe) var total = 0
   private nonisolated(unsafe) var statusFault: StoreError.Cause?
   private nonisolated(unsafe) var closes = 0
 
+  /// Faults of reads only.
   /// - Parameter faults: Called once for each read, on the reading thread, with the read's number (the first is 1). Nil
   ///   is an honest read.
   package init(
@@ -90,13 +54,53 @@ package final class FaultInjectingStore: BackingStore {
   ) {
     self.store = store
     self.faults = faults
+    calls = { _, _ in nil }
+  }
+
+  /// Faults of all calls.
+  /// - Parameter calls: Called once for each call, on the calling thread, with the number that it has among all calls (the first is 1). Nil is an
+  ///   honest call.
+  // A closure without a label goes to the other initialiser where it could go to either.
+  @_disfavoredOverload
+  package init(
+    _ store: any BackingStore, calls: @escaping @Sendable (_ callNumber: Int, _ call: Call) -> CallFault?
+  ) {
+    self.store = store
+    faults = { _, _ in nil }
+    self.calls = calls
+  }
+
+  /// Fails one call by its number among all calls (the first is 1).
+  /// - Parameters:
+  ///   - goesOn: All later calls fail, too: the device is gone.
+  ///   - losing: A flush that fails loses what was written since the last one.
+  package convenience init(
+    _ store: any BackingStore, failing call: Int, goesOn: Bool = false, cause: StoreError.Cause = .system(.ioError),
+    losing: Bool = false
+  ) {
+    self.init(
+      store,
+      calls: { number, _ in
+        guard goesOn ? number >= call : number == call else { return nil }
+        return losing ? .failAndLose(cause) : .fail(cause)
+      })
   }
 
   package var name: String { store.name }
   package var identity: StoreIdentity { store.identity }
+  package var maximumSize: Int64 { store.maximumSize }
+
+  /// How many calls have begun, of all kinds.
+  package var callCount: Int { monitor.withLock { unsafe total } }
+
+  /// How many calls of a kind have begun.
+  package func callCount(of call: Call) -> Int { monitor.withLock { unsafe counts[call, default: 0] } }
+
+  /// How many calls of each kind have begun.
+  package var callCounts: [Call: Int] { monitor.withLock { unsafe counts } }
 
   /// How many reads have begun.
-  package var readCount: Int { monitor.withLock { unsafe reads } }
+  package var readCount: Int { callCount(of: .read) }
 
   /// How often the store was closed.
   package var closeCount: Int { monitor.withLock { unsafe closes } }
@@ -104,26 +108,50 @@ package final class FaultInjectingStore: BackingStore {
   /// From now on `status` fails with this; nil makes it honest again.
   package func failStatus(with cause: StoreError.Cause?) { monitor.withLock { unsafe statusFault = cause } }
 
-  package func status() throws(StoreError) -> StoreStatus {
-    if let cause = monitor.withLock({ unsafe statusFault }) {
-      throw StoreError(operation: .status, store: name, cause: cause)
-    }
-    return try store.status()
-  }
-
   package func read(
     _ request: StoreReadRequest, completion: @escaping @Sendable (Result<Int, StoreError>) -> Void
   ) {
-    let number = monitor.withLock {
-      unsafe reads += 1
-      return unsafe reads
-    }
-    perform(faults(number, request), request, completion)
+    let (all, reads) = count(.read)
+    perform(calls(all, .read) ?? faults(reads, request), request, completion)
   }
 
   package func close() {
     monitor.withLock { unsafe closes += 1 }
     store.close()
+  }
+
+  /// The call's number among all, and among those of its kind.
+  private func count(_ call: Call) -> (all: Int, ofKind: Int) {
+    monitor.withLock {
+      unsafe total += 1
+      unsafe counts[call, default: 0] += 1
+      return unsafe (total, counts[call, default: 0])
+    }
+  }
+
+  /// Does what goes wrong with a call that returns when it is done.
+  /// - Returns: How many bytes are to be written at most.
+  func begin(_ call: Call, _ operation: StoreError.Operation, _ range: Range<Int64>? = nil) throws(StoreError) -> Int? {
+    var fault = calls(count(call).all, call)
+    if call == .status, let cause = monitor.withLock({ unsafe statusFault }) { fault = .fail(cause) }
+    while let next = fault {
+      switch next {
+      case .fail(let cause):
+        throw StoreError(operation: operation, store: name, range: range, cause: cause)
+      case .failAndLose(let cause):
+        if call == .flush { (store as? MemoryStore)?.loseUnflushedWrites() }
+        throw StoreError(operation: operation, store: name, range: range, cause: cause)
+      case .short(let count):
+        return count
+      case .delay(let milliseconds, let then):
+        sleepNanoseconds(milliseconds * 1_000_000)
+        fault = then
+      case .hold(let gate, let then):
+        gate.pass()
+        fault = then
+      }
+    }
+    return nil
   }
 
   private func perform(
@@ -132,7 +160,7 @@ package final class FaultInjectingStore: BackingStore {
     switch (fault, request.execution) {
     case (nil, _):
       store.read(request, completion: completion)
-    case (.fail(let cause), _):
+    case (.fail(let cause), _), (.failAndLose(let cause), _):
       completion(.failure(StoreError(operation: .read, store: name, range: request.range, cause: cause)))
     case (.short(let count), _):
       store.read(request) { completion($0.map { Self.cut(request, read: $0, to: count) }) }

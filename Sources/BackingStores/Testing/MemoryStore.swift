@@ -3,8 +3,11 @@ internal import SystemPackage
 
 /// A store over bytes in memory, for tests and examples.
 ///
-/// Its contents can be a function of the offset, so that an object of a terabyte costs nothing. Size, contents and
-/// identity can be changed at any time, as another program could change a file.
+/// Its contents can be a function of the offset, so that an object of a terabyte costs nothing, and neither does one that is all hole. Size, contents
+/// and identity can be changed at any time, as another program could change a file.
+///
+/// It keeps two images: the present one, which reads see, as the kernel's cache would; and the durable one, which would be there after a power cut.
+/// Only `flush` makes the first the second.
 package final class MemoryStore: BackingStore {
   /// What the object holds.
   package enum Contents: Sendable {
@@ -12,14 +15,41 @@ package final class MemoryStore: BackingStore {
     case bytes([UInt8])
     /// The byte at every offset.
     case computed(@Sendable (_ offset: Int64) -> UInt8)
+
+    func fill(_ segment: UnsafeMutableRawBufferPointer, at offset: Int64) {
+      switch self {
+      case .computed(let byteAt):
+        for index in segment.indices { unsafe segment[index] = byteAt(offset + Int64(index)) }
+      case .bytes(let bytes):
+        let start = Int(min(offset, Int64(bytes.count)))
+        let present = min(bytes.count - start, segment.count)
+        unsafe segment.copyBytes(from: bytes[start..<start + present])
+        for index in present..<segment.count { unsafe segment[index] = 0 }
+      }
+    }
   }
 
-  private struct State {
-    var contents: Contents
-    var size: Int64
+  /// How an object is claimed.
+  package enum Claim: Sendable, Comparable {
+    case none, reading, writing
+  }
+
+  struct State {
+    /// What reads see.
+    var present: SparseImage
+    /// What a power cut leaves.
+    var durable: SparseImage
+    /// Blocks written since the last flush.
+    var dirty: Set<Int64> = []
     var identity: StoreIdentity
     var changes: Int64 = 0
     var isClosed = false
+    var isWritable = false
+    var isReplaced = false
+    var claim = Claim.none
+    var othersClaim: (claim: Claim, process: Int32?) = (.none, nil)
+    var capacity = Int64.max
+    var maximumSize = Int64.max
   }
 
   package let name: String
@@ -40,7 +70,17 @@ package final class MemoryStore: BackingStore {
     self.init(.bytes(bytes), size: Int64(bytes.count), name: name, identity: identity, threads: threads)
   }
 
+  /// An object that is one hole.
   /// - Parameter size: Bytes; not negative.
+  package convenience init(
+    holeOf size: Int64, name: String = "memory", identity: StoreIdentity? = nil, threads: IOThreads? = nil
+  ) {
+    self.init(.bytes([]), size: size, name: name, identity: identity, threads: threads)
+  }
+
+  /// - Parameters:
+  ///   - size: Bytes; not negative.
+  ///   - byteAt: Where a part of a block is written or cleared, it is called with the store's lock held: it must not ask this store then.
   package convenience init(
     size: Int64, name: String = "memory", identity: StoreIdentity? = nil, threads: IOThreads? = nil,
     byteAt: @escaping @Sendable (_ offset: Int64) -> UInt8
@@ -53,39 +93,28 @@ package final class MemoryStore: BackingStore {
     self.name = name
     self.threads = threads
     let number = Self.made.fetchAddRelaxed(1) + 1
+    let image = SparseImage(contents, size: size)
     unsafe state = State(
-      contents: contents, size: size,
-      identity: identity ?? StoreIdentity(realm: "memory", object: "store \(number)"))
+      present: image, durable: image, identity: identity ?? StoreIdentity(realm: "memory", object: "store \(number)"))
   }
 
-  /// Which object this is. Setting it makes this store another object, as a path that was renamed over.
-  package var identity: StoreIdentity {
-    get { monitor.withLock { unsafe state.identity } }
-    set { monitor.withLock { unsafe state.identity = newValue } }
-  }
-
-  /// Bytes. Setting it changes the change stamp, too.
-  package var size: Int64 {
-    get { monitor.withLock { unsafe state.size } }
-    set {
-      precondition(newValue >= 0, "a store of \(newValue) bytes")
-      change { $0.size = newValue }
-    }
-  }
-
-  /// Setting it changes the change stamp, not the size.
-  package var contents: Contents {
-    get { monitor.withLock { unsafe state.contents } }
-    set { change { $0.contents = newValue } }
+  /// The body runs with the lock held.
+  func withState<Result, Failure: Error>(
+    _ body: (inout State) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    try monitor.withLock { () throws(Failure) in try unsafe body(&state) }
   }
 
   /// How many reads have begun.
   package var readCount: Int { reads.value }
 
   package func status() throws(StoreError) -> StoreStatus {
-    let state = monitor.withLock { unsafe self.state }
-    guard !state.isClosed else { throw StoreError(operation: .status, store: name, cause: .system(.badFileDescriptor)) }
-    return StoreStatus(size: state.size, changeStamp: .init(seconds: state.changes, nanoseconds: 0))
+    try withState { state throws(StoreError) in
+      guard !state.isClosed else { throw failure(.status, .system(.badFileDescriptor)) }
+      return StoreStatus(
+        size: state.present.size, changeStamp: .init(seconds: state.changes, nanoseconds: 0),
+        allocatedBytes: state.present.allocated, isReplaced: state.isReplaced)
+    }
   }
 
   package func read(
@@ -99,51 +128,66 @@ package final class MemoryStore: BackingStore {
     }
   }
 
-  package func close() { monitor.withLock { unsafe state.isClosed = true } }
-
-  private func change(_ body: (inout State) -> Void) {
-    monitor.withLock {
-      unsafe body(&state)
-      unsafe state.changes += 1
+  package func close() {
+    withState {
+      $0.isClosed = true
+      $0.claim = .none
     }
   }
 
   private func result(of request: StoreReadRequest) -> Result<Int, StoreError> {
-    // A copy, so that the contents' function runs without the lock and may ask this store for anything.
-    let state = monitor.withLock { unsafe self.state }
-    let cause: StoreError.Cause? =
-      if state.isClosed {
-        .system(.badFileDescriptor)
-      } else if request.offset < 0 {
-        .system(.invalidArgument)
-      } else if request.offset.addingReportingOverflow(Int64(request.count)).overflow {
-        .system(.overflow)
-      } else {
-        nil
+    do throws(StoreError) {
+      let (pieces, contents) = try withState { state throws(StoreError) in
+        let cause: StoreError.Cause? =
+          if state.isClosed {
+            .system(.badFileDescriptor)
+          } else if request.offset < 0 {
+            .system(.invalidArgument)
+          } else if request.offset.addingReportingOverflow(Int64(request.count)).overflow {
+            .system(.overflow)
+          } else {
+            nil
+          }
+        if let cause { throw failure(.read, request.range, cause) }
+        return (state.present.pieces(request.range), state.present.contents)
       }
-    if let cause {
-      return .failure(StoreError(operation: .read, store: name, range: request.range, cause: cause))
+      // Without the lock: the contents' function may ask this store for anything.
+      unsafe Self.fill(request.segments, at: request.offset, with: pieces, of: contents)
+      return .success(pieces.last.map { Int($0.range.upperBound - request.offset) } ?? 0)
+    } catch {
+      return .failure(error)
     }
-    var offset = request.offset
-    for next in unsafe request.segments.indices {
-      let segment = unsafe request.segments[next]
-      let count = Int(max(0, min(Int64(segment.count), state.size - offset)))
-      unsafe Self.fill(UnsafeMutableRawBufferPointer(rebasing: segment[..<count]), from: state.contents, at: offset)
-      offset += Int64(count)
-      if count < segment.count { break }
-    }
-    return .success(Int(offset - request.offset))
   }
 
-  private static func fill(_ segment: UnsafeMutableRawBufferPointer, from contents: Contents, at offset: Int64) {
-    switch contents {
-    case .computed(let byteAt):
-      for index in segment.indices { unsafe segment[index] = byteAt(offset + Int64(index)) }
-    case .bytes(let bytes):
-      let start = Int(min(offset, Int64(bytes.count)))
-      let present = min(bytes.count - start, segment.count)
-      unsafe segment.copyBytes(from: bytes[start..<start + present])
-      for index in present..<segment.count { unsafe segment[index] = 0 }
+  private static func fill(
+    _ segments: [UnsafeMutableRawBufferPointer], at offset: Int64,
+    with pieces: [SparseImage.Placed], of contents: Contents
+  ) {
+    var start = offset
+    var next = 0
+    for index in unsafe segments.indices {
+      let segment = unsafe segments[index]
+      let end = start + Int64(segment.count)
+      while next < pieces.count, pieces[next].range.lowerBound < end {
+        let part = pieces[next].range.clamped(to: start..<end)
+        let target = unsafe UnsafeMutableRawBufferPointer(
+          rebasing: segment[Int(part.lowerBound - start)..<Int(part.upperBound - start)])
+        unsafe pieces[next].fill(target, at: part.lowerBound, of: contents)
+        // It may go on in the next segment.
+        if pieces[next].range.upperBound > end { break }
+        next += 1
+      }
+      start = end
     }
+  }
+
+  func failure(_ operation: StoreError.Operation, _ cause: StoreError.Cause) -> StoreError {
+    failure(operation, nil, cause)
+  }
+
+  func failure(
+    _ operation: StoreError.Operation, _ range: Range<Int64>?, _ cause: StoreError.Cause
+  ) -> StoreError {
+    StoreError(operation: operation, store: name, range: range, cause: cause)
   }
 }

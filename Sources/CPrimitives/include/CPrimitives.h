@@ -11,6 +11,7 @@
 #error "swift-page-cache supports x86-64 and aarch64: others have not been argued to be right"
 #endif
 
+#include <linux/falloc.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -80,6 +81,8 @@ struct pagecache_file_status {
   uint64_t device;
   uint64_t inode;
   int64_t size;
+  /// Bytes of storage behind the file.
+  int64_t allocated;
   uint32_t mode;
   /// Alignment that O_DIRECT asks of memory and offsets; 0 where the kernel or the file system cannot say or cannot do it.
   uint32_t direct_memory_alignment;
@@ -88,12 +91,49 @@ struct pagecache_file_status {
   int direct_alignment_known;
   int64_t modified_seconds;
   uint32_t modified_nanoseconds;
-  int64_t changed_seconds;
-  uint32_t changed_nanoseconds;
 };
 
 /// Returns 0 or errno.
 int pagecache_file_status(int descriptor, struct pagecache_file_status *_Nonnull status);
+
+/// The same of what a path leads to. Returns 0 or errno.
+int pagecache_path_status(const char *_Nonnull path, struct pagecache_file_status *_Nonnull status);
+
+/// pwrite(2) for one vector, pwritev(2) for more. Returns the count or -errno; retries EINTR.
+ssize_t pagecache_pwritev(int descriptor, const struct iovec *_Nonnull vectors, int count, int64_t offset);
+
+/// fdatasync(2) or fsync(2). Returns 0 or errno; retries EINTR.
+int pagecache_sync(int descriptor, int data_only);
+
+/// syncfs(2): the file system under a descriptor. Returns 0 or errno.
+int pagecache_sync_file_system(int descriptor);
+
+/// ftruncate(2). Returns 0 or errno; retries EINTR.
+int pagecache_truncate(int descriptor, int64_t size);
+
+/// fallocate(2) with modes of FALLOC_FL_*. Returns 0 or errno; retries EINTR.
+int pagecache_fallocate(int descriptor, int mode, int64_t offset, int64_t count);
+
+/// The ioctl FICLONERANGE. A count of 0 means up to the source's end. Returns 0 or errno.
+int pagecache_clone_range(int source, int64_t source_offset, int64_t count, int destination, int64_t destination_offset);
+
+/// The ioctl FIDEDUPERANGE with one destination. Returns the bytes that are shared now (maybe fewer than asked for), -errno, or
+/// PAGECACHE_DEDUPE_DIFFERS.
+int64_t pagecache_dedupe_range(int source, int64_t source_offset, int64_t count, int destination, int64_t destination_offset);
+static const int64_t PAGECACHE_DEDUPE_DIFFERS = INT64_MIN;
+
+/// lseek(2) with SEEK_HOLE or SEEK_DATA: where the next one begins. Moves the descriptor's offset. Returns it or -errno.
+int64_t pagecache_seek(int descriptor, int64_t offset, int to_hole);
+
+/// Starts write-back of a range and lets go of what is clean already: sync_file_range(2), then posix_fadvise(2).
+void pagecache_drop_behind(int descriptor, int64_t offset, int64_t count);
+
+/// Locks, or unlocks, the whole file for the open file description (F_OFD_SETLK): F_RDLCK, F_WRLCK or F_UNLCK. Returns 0 or errno.
+int pagecache_set_description_lock(int descriptor, int type);
+
+/// The first lock of anybody else that would be in the way of a lock of this type on the whole file (F_OFD_GETLK). Returns 0 or errno.
+/// The holder is 0 if there is none, the process of a POSIX lock, or -1 for another description's lock and where the kernel does not say.
+int pagecache_conflicting_lock(int descriptor, int type, pid_t *_Nonnull holder);
 
 /// O_DIRECT and O_PATH: GNU extensions that Swift's Glibc module does not show, with values that differ by architecture.
 extern const int pagecache_open_direct;

@@ -1,0 +1,20 @@
+/// Bytes of which addresses, and of which offsets and lengths, must be multiples.
+struct DirectAlignment: Equatable {
+  var memory: Int
+  var offset: Int
+
+  /// The smallest frame, of which every cache's requests are multiples.
+  static let frame = DirectAlignment(memory: 4096, offset: 4096)
+
+  /// Whether requests in whole frames keep it.
+  var suitsFrames: Bool {
+    Self.frame.memory.isMultiple(of: memory) && Self.frame.offset.isMultiple(of: offset)
+  }
+
+  func allows(_ request: StoreReadRequest) -> Bool {
+    guard request.offset.isMultiple(of: Int64(offset)) else { return false }
+    return unsafe request.segments.allSatisfy {
+      UInt(bitPattern: $0.baseAddress).isMultiple(of: UInt(memory)) && $0.count.isMultiple(of: offset)
+    }
+  }
+}
