@@ -69,3 +69,16 @@ int pagecache_file_status(int descriptor, struct pagecache_file_status *status) 
   status->direct_offset_alignment = status->direct_alignment_known ? answer.stx_dio_offset_align : 0;
   return 0;
 }
+
+int pagecache_fallocate(int descriptor, int mode, int64_t offset, int64_t count) {
+  for (;;) {
+    if (fallocate(descriptor, mode, offset, count) == 0) return 0;
+    if (errno != EINTR) return errno;
+  }
+}
+
+ssize_t pagecache_copy_file_range(int source, int64_t from, int destination, int64_t to, size_t count) {
+  loff_t source_offset = from, destination_offset = to;
+  ssize_t done = copy_file_range(source, &source_offset, destination, &destination_offset, count, 0);
+  return done >= 0 ? done : -errno;
+}

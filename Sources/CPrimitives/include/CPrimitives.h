@@ -75,6 +75,12 @@ int pagecache_memfd(const char *_Nonnull name);
 /// preadv2(2). Returns the count or -errno; retries EINTR.
 ssize_t pagecache_preadv2(int descriptor, const struct iovec *_Nonnull vectors, int count, int64_t offset, int flags);
 
+/// fallocate(2). Returns 0 or errno; retries EINTR.
+int pagecache_fallocate(int descriptor, int mode, int64_t offset, int64_t count);
+
+/// copy_file_range(2), once. Returns the count or -errno.
+ssize_t pagecache_copy_file_range(int source, int64_t from, int destination, int64_t to, size_t count);
+
 /// What statx(2) says of an open descriptor.
 struct pagecache_file_status {
   uint64_t device;
