@@ -223,4 +223,9 @@ final class ExerciseRun<Target: ExerciseTarget> {
 package struct ExerciseDifference: Sendable, Equatable {
   package var index: Int
   package var what: String
+
+  package init(index: Int, what: String) {
+    self.index = index
+    self.what = what
+  }
 }

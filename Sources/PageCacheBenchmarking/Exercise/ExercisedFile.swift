@@ -56,5 +56,5 @@ package struct ExerciseError: Error, CustomStringConvertible {
 
   package init(_ description: String) { self.description = description }
 
-  init(_ what: String, errno: Int32) { description = "\(what): \(Errno(rawValue: errno))" }
+  package init(_ what: String, errno: Int32) { description = "\(what): \(Errno(rawValue: errno))" }
 }

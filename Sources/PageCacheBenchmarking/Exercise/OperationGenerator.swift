@@ -4,7 +4,7 @@ import Primitives
 ///
 /// It never sees what became of an operation, but it keeps count of the sizes that the files have if all goes as it should: half of all
 /// faults are at the end of the file, so that is where it goes.
-struct OperationGenerator {
+package struct OperationGenerator {
   private var random: RandomWords
   private var sizes = [Int64](repeating: 0, count: ExerciseModel.fileCount)
   /// The size that files are kept around.
@@ -20,7 +20,7 @@ struct OperationGenerator {
   }
 
   /// Operations, each the same for the same seed and place.
-  static func operations(seed: UInt64, count: Int) -> [ExerciseOperation] {
+  package static func operations(seed: UInt64, count: Int) -> [ExerciseOperation] {
     var generator = OperationGenerator(seed: seed)
     return (0..<count).map { _ in generator.next() }
   }
