@@ -1,6 +1,8 @@
 import Glibc
 
-/// Where exercises make their files if nobody says otherwise.
+/// Where files are made if nobody says otherwise.
 package enum ExercisePlaces {
-  package static var path: String { "\(TestFiles.parentDirectory(nil))/pagecache-exercise-\(getpid())" }
+  package static func directory(_ given: String?) -> String { TestFiles.parentDirectory(given) }
+
+  package static var path: String { "\(directory(nil))/pagecache-exercise-\(getpid())" }
 }
