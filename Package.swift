@@ -44,7 +44,7 @@ let package = Package(
       swiftSettings: settings),
     .target(
       name: "PageCacheBenchmarking",
-      dependencies: ["PageCache", "Folios", "PageIndex", "ReadCopyUpdate", "Primitives", system],
+      dependencies: ["PageCache", "Folios", "PageIndex", "ReadCopyUpdate", "Primitives", "CPrimitives", system],
       swiftSettings: settings),
     .executableTarget(
       name: "pagecache", dependencies: ["PageCache", "PageCacheBenchmarking", "Primitives", arguments, system],

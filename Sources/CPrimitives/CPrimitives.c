@@ -63,7 +63,6 @@ static int file_status(int directory, const char *path, int flags, struct pageca
   status->inode = answer.stx_ino;
   status->size = (int64_t)answer.stx_size;
   status->allocated = (int64_t)answer.stx_blocks * 512;
-  status->block_size = answer.stx_blksize;
   status->mode = answer.stx_mode;
   status->modified_seconds = answer.stx_mtime.tv_sec;
   status->modified_nanoseconds = answer.stx_mtime.tv_nsec;
@@ -168,4 +167,10 @@ int pagecache_conflicting_lock(int descriptor, int type, pid_t *holder) {
   if (fcntl(descriptor, F_OFD_GETLK, &lock) != 0) return errno;
   *holder = lock.l_type == F_UNLCK ? 0 : lock.l_pid > 0 ? lock.l_pid : -1;
   return 0;
+}
+
+ssize_t pagecache_copy_file_range(int source, int64_t from, int destination, int64_t to, size_t count) {
+  loff_t source_offset = from, destination_offset = to;
+  ssize_t done = copy_file_range(source, &source_offset, destination, &destination_offset, count, 0);
+  return done >= 0 ? done : -errno;
 }

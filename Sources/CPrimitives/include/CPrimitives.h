@@ -76,6 +76,9 @@ int pagecache_memfd(const char *_Nonnull name);
 /// preadv2(2). Returns the count or -errno; retries EINTR.
 ssize_t pagecache_preadv2(int descriptor, const struct iovec *_Nonnull vectors, int count, int64_t offset, int flags);
 
+/// copy_file_range(2), once. Returns the count or -errno.
+ssize_t pagecache_copy_file_range(int source, int64_t from, int destination, int64_t to, size_t count);
+
 /// What statx(2) says of an open descriptor.
 struct pagecache_file_status {
   uint64_t device;
@@ -83,7 +86,6 @@ struct pagecache_file_status {
   int64_t size;
   /// Bytes of storage behind the file.
   int64_t allocated;
-  uint32_t block_size;
   uint32_t mode;
   /// Alignment that O_DIRECT asks of memory and offsets; 0 where the kernel or the file system cannot say or cannot do it.
   uint32_t direct_memory_alignment;

@@ -1,0 +1,91 @@
+import ArgumentParser
+import PageCacheBenchmarking
+
+struct BenchAtomicityCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "atomicity", abstract: "Reads beside changes: how fast, and how many of them are torn.",
+    discussion: """
+      Threads read blocks of 16 KiB at random while one thread changes the file. Every block carries the stamp of the write that put it there, so \
+      a read that is part of one write and part of another is seen. Each arm is measured in three ways: readers alone, changes alone, \
+      both; the rounds of all arms are interleaved.
+
+      Scenarios: write (blocks at random), hot (one block), punch (blocks of one MiB become holes and are filled again), truncate (the last quarter is cut off, put back, filled).
+
+      Arms: pread-ext4 and pread-xfs are the kernel on the directories given; without these, pread is the kernel on --directory. \
+      scripts/bench-atomicity mounts an image of each.
+      """)
+
+  @Flag(help: "Fewer and shorter rounds.")
+  var quick = false
+
+  @Option(help: "Write the results as JSON; - for standard output, and the table goes to standard error.")
+  var json: String?
+
+  @Option(help: "A directory on ext4.")
+  var ext4: String?
+
+  @Option(help: "A directory on XFS.")
+  var xfs: String?
+
+  @Option(help: "Where the other files are made. (default: bench-results, .build, $TMPDIR or /tmp)")
+  var directory: String?
+
+  @Option(
+    help: "Scenarios. (default: write,hot,punch,truncate)", transform: { try validated(AtomicityScenario.list($0)) })
+  var scenarios: [AtomicityScenario]?
+
+  @Option(
+    help: "Readers. (default: all cores but one)",
+    transform: { try validated(parseCounts($0, in: AtomicityPlan.allowedReaders)).first ?? 1 })
+  var readers: Int?
+
+  @Option(
+    help: "Size of the file. (default: 64MiB)",
+    transform: { try validated(parseByteCounts($0, in: AtomicityPlan.allowedFileBytes)).first ?? 0 })
+  var fileBytes: Int?
+
+  @Option(
+    help: "Rounds. (default: 9; quick: 5)",
+    transform: { try validated(parseCounts($0, in: ReadPlan.allowedRounds)).first ?? 1 })
+  var rounds: Int?
+
+  @Option(
+    help: "Milliseconds of each part of a round. (default: 40; quick: 10)",
+    transform: { try validated(parseCounts($0, in: ReadPlan.allowedMilliseconds)).first ?? 1 })
+  var milliseconds: Int?
+
+  private var plan: AtomicityPlan {
+    var plan = AtomicityPlan()
+    if quick { plan.makeQuick() }
+    if let scenarios { plan.scenarios = scenarios }
+    if let readers { plan.readers = readers }
+    if let fileBytes { plan.fileBytes = fileBytes }
+    if let rounds { plan.rounds = rounds }
+    if let milliseconds { plan.millisecondsPerRound = milliseconds }
+    return plan
+  }
+
+  mutating func run() throws {
+    let output = try Output(json: json, files: [json])
+    let plan = plan
+    var entries: [AtomicityEntry] = []
+    var skipped: [String] = []
+    for (name, place) in [("pread-ext4", ext4), ("pread-xfs", xfs)] {
+      if let place {
+        entries.append(try failing { try KernelAtomicity.entry(name: name, directory: place) })
+      } else {
+        skipped.append("\(name): no directory was given")
+      }
+    }
+    if ext4 == nil, xfs == nil {
+      entries.append(
+        try failing { try KernelAtomicity.entry(name: "pread", directory: ExercisePlaces.directory(directory)) })
+    }
+    var report = try failing { [entries] in
+      try AtomicityBenchmark(plan, entries: entries).run(progress: output.progress)
+    }
+    report.skipped = skipped
+    for line in report.lines { output.table(line) }
+    if let json { try output.write(jsonText(report), to: json) }
+  }
+}

@@ -1,0 +1,82 @@
+import ArgumentParser
+import PageCacheBenchmarking
+
+struct CrashCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "crash", abstract: "Kill a process that writes, and look at what is left.",
+    discussion: """
+      In each round a process changes two files (writes, appends, holes, new sizes, collapses, insertions) and syncs them now and then; what \
+      it does is in a log that outlives it. At a random moment it is killed (SIGKILL). Then the files are read with pread(2):
+
+      write-through: every change that had returned must be there; the one under way, page by page, or not at all.
+
+      write-back: everything that was synced must be there; later changes page by page or not at all, and those of the layout in their order.
+
+      The files must open afterwards. This is about the process: what the kernel has is safe here, and a power cut is not tried.
+      """)
+
+  @Option(help: "Rounds of each durability.")
+  var rounds = 100
+
+  @Option(help: "What the changes and moments are drawn from.")
+  var seed: UInt64 = 1
+
+  @Option(help: "The longest that a process lives.")
+  var milliseconds = 300
+
+  @Option(help: "What writes: pread (pwrite, that is).")
+  var target = ExerciseCommand.Target.pread
+
+  @Option(help: "write-through, write-back or both.")
+  var durability = "both"
+
+  @Option(help: "Where the files are made. (default: bench-results, .build, $TMPDIR or /tmp)")
+  var directory: String?
+
+  func validate() throws {
+    guard durability == "both" || CrashDurability(rawValue: durability) != nil else {
+      throw ValidationError("'\(durability)' is no durability: there are write-through, write-back and both")
+    }
+    guard rounds > 0, milliseconds > 0 else { throw ValidationError("nothing to be done") }
+  }
+
+  mutating func run() throws {
+    let output = try Output(json: nil, files: [])
+    let path = ExercisePlaces.directory(directory) + "/pagecache-crash-\(CommandProcess.number)"
+    var isClean = true
+    let wanted = CrashDurability.allCases.filter { durability == "both" || $0.rawValue == durability }
+    for one in wanted {
+      var crash = CrashRounds(
+        path: path, durability: one,
+        command: { [target] load in
+          [
+            CommandProcess.executable, CrashChildCommand.name, "--seed", "\(load.seed)", "--path", load.path,
+            "--durability", one.rawValue, "--target", target.rawValue,
+          ]
+        }, target: { KernelTarget() })
+      crash.rounds = rounds
+      crash.seed = seed
+      crash.milliseconds = milliseconds
+      let report = try failing { [crash] in try crash.run(progress: output.progress) }
+      for line in report.lines { output.table(line) }
+      if report.violations > 0 { isClean = false }
+    }
+    if !isClean { throw ExitCode.failure }
+  }
+}
+
+/// The process that `crash` kills. Not for people.
+struct CrashChildCommand: ParsableCommand {
+  static let name = "crash-child"
+  static let configuration = CommandConfiguration(commandName: name, abstract: "Is killed.", shouldDisplay: false)
+
+  @Option var seed: UInt64
+  @Option var path: String
+  @Option var durability: String
+  @Option var target: ExerciseCommand.Target
+
+  mutating func run() throws {
+    let load = CrashLoad(seed: seed, path: path)
+    try failing { try CrashChild(load, target: KernelTarget()).run() }
+  }
+}

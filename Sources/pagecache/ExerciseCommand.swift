@@ -1,0 +1,68 @@
+import ArgumentParser
+import PageCacheBenchmarking
+import SystemPackage
+
+struct ExerciseCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "exercise", abstract: "Do everything to files at random, and check every byte.",
+    discussion: """
+      One thread: random operations of every kind on two files, against a model in memory. When they differ, the operations are \
+      done again with parts left out for as long as they still fail, and the shortest list is printed with its seed.
+
+      Several threads (--threads): a third of them change files, all bytes of which say which change put them there; the others read, and for each \
+      read it is decided whether the file was ever so, at one instant while the read was under way.
+      """)
+
+  @Option(help: "Operations, by one thread.")
+  var ops = 1_000_000
+
+  @Option(help: "What the operations are drawn from.")
+  var seed: UInt64 = 1
+
+  @Option(
+    help: "Threads; from 2 on, changes and reads at the same time.",
+    transform: { try validated(parseCounts($0, in: 1...256)).first ?? 1 })
+  var threads = 1
+
+  @Option(help: "How long several threads go on.")
+  var seconds = 10.0
+
+  @Option(help: "What is exercised: pread.")
+  var target = Target.pread
+
+  @Option(
+    help:
+      "What the names of the files begin with; they are removed. (default: a name of its own in bench-results, .build, $TMPDIR or /tmp)"
+  )
+  var path: String?
+
+  enum Target: String, ExpressibleByArgument, CaseIterable { case pread }
+
+  func validate() throws {
+    guard ops > 0 else { throw ValidationError("\(ops) is no number of operations") }
+  }
+
+  mutating func run() throws {
+    let output = try Output(json: nil, files: [])
+    let path = FilePath(path ?? ExercisePlaces.path)
+    if threads > 1 { return try runThreads(KernelTarget(), path, output) }
+    var exercise = Exercise(path: path) { _ in KernelTarget() }
+    exercise.operations = ops
+    exercise.seed = seed
+    let report = try failing { [exercise] in try exercise.run(progress: output.progress) }
+    for line in report.lines { output.table(line) }
+    if report.failure != nil { throw ExitCode.failure }
+  }
+
+  private func runThreads(_ target: some ExerciseTarget, _ path: FilePath, _ output: Output) throws {
+    var exercise = StampedExercise(path: path, target: target)
+    exercise.threads = threads
+    exercise.seconds = seconds
+    exercise.seed = seed
+    output.progress("\(exercise.writers) threads change, \(exercise.readers) read, \(seconds) s, seed \(seed)")
+    let report = try failing { [exercise] in try exercise.run() }
+    for line in report.lines { output.table(line) }
+    // The kernel's file systems promise less: there, what is torn is counted.
+    if !report.isClean, self.target != .pread { throw ExitCode.failure }
+  }
+}

@@ -1,0 +1,100 @@
+import PageCacheBenchmarking
+import SystemPackage
+import TestSupport
+import Testing
+
+/// That the exercises find what is wrong, and nothing where nothing is.
+@Suite(.serialized) struct ExerciseTests {
+  private func exercise(_ fault: Fault, operations: Int) throws -> ExerciseReport {
+    try withTemporaryDirectory { directory in
+      var exercise = Exercise(path: directory.appending("file")) { _ in FaultyTarget(fault: fault) }
+      exercise.operations = operations
+      exercise.seed = testSeed
+      exercise.operationsInEpisode = 3000
+      exercise.shrinker.seconds = 20
+      return try exercise.run()
+    }
+  }
+
+  @Test func theKernelAgreesWithTheModel() throws {
+    let report = try exercise(.none, operations: 10_000)
+    #expect(report.failure == nil, "\(report.lines.joined(separator: "\n"))")
+    #expect(report.operations >= 10_000 && report.refusals > 100)
+  }
+
+  @Test(arguments: [
+    Fault.lostWrites, .lateWrites, .changedTail, .staleTail, .laxCollapse, .refusedResize, .lostAtClose,
+  ])
+  func aFaultIsFoundAndMadeShort(_ fault: Fault) throws {
+    let failure = try #require(try exercise(fault, operations: 20_000).failure)
+    #expect(failure.isRepeatable)
+    // One of them needs a number of calls before anything happens.
+    let most = fault == .lostWrites ? 41 : 6
+    #expect(failure.operations.count <= most, "\(failure.operations)")
+  }
+
+  @Test func operationsDependOnTheSeedOnly() {
+    let list = OperationGenerator.operations(seed: 5, count: 1000)
+    #expect(list == OperationGenerator.operations(seed: 5, count: 1000))
+    #expect(list != OperationGenerator.operations(seed: 6, count: 1000))
+    #expect(Array(list.prefix(500)) == OperationGenerator.operations(seed: 5, count: 500))
+  }
+
+  @Test func theShrinkerKeepsWhatIsNeeded() throws {
+    // Fails once a certain resize and a certain punch have been done, in that order.
+    let list = OperationGenerator.operations(seed: testSeed, count: 5000)
+    let needed: [ExerciseOperation] = [.resize(file: 0, size: 77), .punchHole(file: 1, range: 7..<9)]
+    let all = list.prefix(2000) + needed.prefix(1) + list[2000..<4000] + needed.suffix(1) + list[4000...]
+    let result = OperationShrinker().shrink(Array(all)) { list in
+      guard let first = list.firstIndex(of: needed[0]), let last = list.lastIndex(of: needed[1]), first < last else {
+        return nil
+      }
+      return ExerciseDifference(index: last, what: "")
+    }
+    #expect(result?.operations == needed)
+    #expect(try #require(result).attempts < 200)
+    #expect(OperationShrinker().shrink(list) { _ in nil } == nil)
+  }
+
+  private func stamped(_ fault: Fault, threads: Int = 3, seconds: Double = 1) throws -> StampedReport {
+    try withTemporaryDirectory { directory in
+      var exercise = StampedExercise(path: directory.appending("file"), target: FaultyTarget(fault: fault))
+      exercise.threads = threads
+      exercise.seconds = isSanitized ? seconds * 3 : seconds
+      exercise.seed = testSeed
+      return try exercise.run()
+    }
+  }
+
+  @Test(arguments: [2, 8]) func readsOfALockedFileAreExplained(threads: Int) throws {
+    // The lock is not fair: with many readers, writers come to it seldom.
+    let report = try stamped(.none, threads: threads, seconds: 2)
+    #expect(report.isClean, "\(report.lines.joined(separator: "\n"))")
+    #expect(report.reads > 10 && report.changes > 0 && report.blockWrites > 0)
+  }
+
+  @Test(arguments: [Fault.tornReads, .tornWrites, .lostWrites, .lateWrites, .staleTail])
+  func whatNoInstantExplainsIsFound(_ fault: Fault) throws {
+    let report = try stamped(fault)
+    #expect(report.misses > 0, "\(report.lines.joined(separator: "\n"))")
+    // A late write may make a file longer than the next change expects.
+    #expect(report.spills == 0 && (report.refusals == 0 || fault == .lateWrites))
+    #expect(!report.details.isEmpty)
+  }
+
+  @Test func lostNeighboursOfManyWritersAreFound() throws {
+    let report = try stamped(.lostNeighbours, threads: 8)
+    #expect(report.misses > 0)
+    #expect(report.details.contains { $0.contains("shared file") }, "\(report.details)")
+  }
+
+  @Test func bytesBehindTheCountAreFound() throws {
+    let report = try stamped(.changedTail)
+    #expect(report.spills > 0 && report.misses == 0, "\(report.lines.joined(separator: "\n"))")
+  }
+
+  @Test func refusalsAreFound() throws {
+    let report = try stamped(.refusedResize, seconds: 3)
+    #expect(report.refusals > 0 && report.misses == 0, "\(report.lines.joined(separator: "\n"))")
+  }
+}
