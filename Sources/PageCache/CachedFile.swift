@@ -22,13 +22,23 @@ public final class CachedFile: Sendable {
   private let guarding = Monitor()
   // Guarded by `guarding`.
   nonisolated(unsafe) private var openFile: FileCore?
-  /// A reader may have taken the words' address just before the handle was closed: they stay as long as the handle.
-  private let keepsWords: FileCore
+  /// The same, whether the handle is open or not. A reader may have taken the words' address just before it was closed: they stay as long as the
+  /// handle.
+  let keepsWords: FileCore
+  // Guarded by the file's lock: how many failures this handle has been told of.
+  nonisolated(unsafe) var failureCursor: UInt64 = 0
 
   /// The file's path, or what its store calls itself.
   public let name: String
 
-  init(_ file: FileCore) {
+  /// Whether the handle may change the file.
+  public let isWritable: Bool
+  /// What writes through this handle are worth when they return.
+  public let durability: PageCache.Durability
+
+  init(_ file: FileCore, isWritable: Bool, durability: PageCache.Durability) {
+    self.isWritable = isWritable
+    self.durability = durability
     engine = file.engine
     frames = file.engine.pool.table
     slotNumber = engine.domain.slotNumber
@@ -38,28 +48,50 @@ public final class CachedFile: Sendable {
     active = InlineWord(file.words.word)
     keepsWords = file
     unsafe openFile = file
+    // What went wrong before this handle was there is not its own.
+    unsafe failureCursor = file.index.withLock { unsafe file.failures.count }
   }
 
   deinit {
     // A handle that is dropped has no readers inside.
-    if let file = unsafe openFile, !engine.isInForkedChild { engine.releaseHandle(file) }
+    guard let file = unsafe openFile, !engine.isInForkedChild else { return }
+    // Nobody is there to be told: whoever wants to know closes.
+    if isWritable { _ = try? file.writeBackForClosing() }
+    engine.releaseHandle(file)
   }
+
+  /// Whether the handle is closed.
+  public var isClosed: Bool { guarding.withLock { unsafe openFile == nil } }
 
   /// Bytes in the file.
   /// - Throws: `CacheError` with cause `.closed` or `.forkedChild`.
   /// - Cost: a lock of the handle's own.
   public var size: Int64 {
-    get throws(CacheError) { Int64(try file(.read).words.size.loadRelaxed()) }
+    get throws(CacheError) { try file(.read).length }
   }
 
   /// Closes the handle. With the last handle of a file, what is cached of it goes.
   ///
-  /// Waits for reads that hit on other threads to end (microseconds), and with the last handle, for fills under way: as long as their
+  /// A handle that may write first gives the store all that is dirty (P7). If the store refuses, this throws, and the handle stays open: close it again when
+  /// the store is well, or discard. Nothing is flushed: call `sync` first for that.
+  ///
+  /// Waits for reads that hit on other threads to end (microseconds), and with the last handle, for fills and claims under way: as long as their
   /// store takes.
-  /// - Throws: `CacheError` with cause `.closed` if it was closed before.
-  /// - Cost: a grace period; with the last handle, a lock for each cached folio and a close(2) for each descriptor.
-  public func close() throws(CacheError) {
+  /// - Parameter discardingDirty: what the store does not have yet is not given to it. With the last handle it is lost: the way out of a store that stays
+  ///   broken.
+  /// - Throws: `CacheError` with cause `.closed` if it was closed before. With cause `.writeBackFailed` it tells of failures that this handle has not
+  ///   been told of: if the store has refused now, the handle is still open, else it is closed (`isClosed`).
+  /// - Cost: a grace period; what is dirty, a call of the store for each run of neighbours; with the last handle, a lock for each cached folio and a close(2) for
+  ///   each descriptor.
+  public func close(discardingDirty: Bool = false) throws(CacheError) {
     try checkProcess(.close)
+    if isWritable, !discardingDirty {
+      let file = try file(.close)
+      do throws(CacheError) { try file.writeBackForClosing() } catch {
+        try report(file, .close)
+        throw error
+      }
+    }
     // Acquire and release: exactly one caller gets the file. Readers that find no bytes go to the slow path, which finds the file closed.
     let closed = FileWords.closed.word
     guard active.exchangeAcquireRelease(closed) != closed else { throw error(.close, nil, .closed) }
@@ -68,7 +100,9 @@ public final class CachedFile: Sendable {
       return unsafe openFile
     }
     engine.domain.synchronize()
-    if let file { engine.releaseHandle(file) }
+    guard let file else { return }
+    engine.releaseHandle(file)
+    try report(file, .close)
   }
 
   /// The file, for everything but hits.

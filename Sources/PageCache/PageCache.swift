@@ -21,65 +21,128 @@ public final class PageCache: Sendable {
     engine = try Engine(configuration: configuration)
   }
 
-  /// Opens a file for reading.
+  /// Opens a file: for reading, unless the options say otherwise.
   ///
-  /// Two opens of one inode, by whatever path, share what is cached. The size is taken at the first open. The last close takes the file out
-  /// of the cache.
-  /// - Throws: `CacheError` with cause `.store`: no such file, a directory, FIFO or device, no permission.
-  /// - Cost: eight system calls, ten where direct I/O is refused; four if the file is open already.
-  public func open(_ path: FilePath) throws(CacheError) -> CachedFile {
+  /// Two opens of one inode, by whatever path, share what is cached, and may have different options but for the ownership. The last close takes the
+  /// file out of the cache.
+  /// - Throws: `CacheError` with cause `.store`: no such file, a directory, FIFO or device, no permission, or `.claimed` by somebody else (P10);
+  ///   `.options` for options that do not go together, or with those of another handle.
+  /// - Cost: about ten system calls; five if the file is open already.
+  public func open(_ path: FilePath, _ options: OpenOptions = .init()) throws(CacheError) -> CachedFile {
     try checkProcess(path.string)
-    do {
-      if let file = try engine.openedFile(LocalFileStore.identity(of: path)) { return CachedFile(file) }
-      return try open(
-        store: LocalFileStore(path: path, directIO: configuration.directIO, threads: engine.ioThreads))
-    } catch let error as StoreError {
-      throw CacheError(operation: .open, file: path.string, cause: .store(error))
-    } catch let error as CacheError {
-      throw error
-    } catch {
-      preconditionFailure("typed errors only")
+    try check(options, path.string)
+    let known: StoreIdentity?
+    do throws(StoreError) { known = try LocalFileStore.identity(of: path) } catch {
+      // It may be about to be made.
+      guard case .system(.noSuchFileOrDirectory) = error.cause, options.creation != .never else {
+        throw CacheError(operation: .open, file: path.string, cause: .store(error))
+      }
+      known = nil
     }
+    if let known, options.creation == .exclusively {
+      _ = known
+      throw refusal(path.string, StoreError(operation: .open, store: path.string, cause: .system(.fileExists)))
+    }
+    if let known, let file = engine.openedFile(known) { return try handle(for: file, options) }
+    let store: LocalFileStore
+    do throws(StoreError) {
+      store = try LocalFileStore(
+        path: path, creating: options.creation, permissions: options.permissions,
+        directIO: configuration.directIO, threads: engine.ioThreads)
+    } catch { throw refusal(path.string, error) }
+    return try open(store: store, options)
   }
 
-  /// Opens the file behind a descriptor for reading. The descriptor stays the caller's: its offset and flags are left alone, and it may be closed.
-  /// - Throws: as `open(_:)`; the cause is `EBADF` for a descriptor that is not open, or not open for reading and cannot be opened again.
-  /// - Cost: as `open(_:)`.
-  public func open(_ descriptor: FileDescriptor) throws(CacheError) -> CachedFile {
+  /// Opens the file behind a descriptor: for reading, unless the options say otherwise. The descriptor stays the caller's: its offset and flags are left
+  /// alone, and it may be closed.
+  /// - Throws: as `open(_:_:)` of a path; the cause is `EBADF` for a descriptor that is not open, or not open for reading and cannot be opened again.
+  /// - Cost: as `open(_:_:)` of a path.
+  public func open(_ descriptor: FileDescriptor, _ options: OpenOptions = .init()) throws(CacheError) -> CachedFile {
     let name = "descriptor \(descriptor.rawValue)"
     try checkProcess(name)
-    do {
-      if let identity = try LocalFileStore.identity(of: descriptor), let file = engine.openedFile(identity) {
-        return CachedFile(file)
-      }
-      return try open(
-        store: LocalFileStore(
-          duplicating: descriptor, directIO: configuration.directIO, threads: engine.ioThreads))
-    } catch let error as StoreError {
-      throw CacheError(operation: .open, file: name, cause: .store(error))
-    } catch let error as CacheError {
-      throw error
-    } catch {
-      preconditionFailure("typed errors only")
+    try check(options, name)
+    guard options.creation != .exclusively else {
+      throw refusal(name, StoreError(operation: .open, store: name, cause: .system(.fileExists)))
     }
+    let store: LocalFileStore
+    let known: StoreIdentity?
+    do throws(StoreError) { known = try LocalFileStore.identity(of: descriptor) } catch { throw refusal(name, error) }
+    if let known, let file = engine.openedFile(known) { return try handle(for: file, options) }
+    do throws(StoreError) {
+      store = try LocalFileStore(
+        duplicating: descriptor, directIO: configuration.directIO, threads: engine.ioThreads)
+    } catch { throw refusal(name, error) }
+    return try open(store: store, options)
   }
 
   /// Opens whatever a store holds.
   /// - Parameter store: belongs to the cache from here on, also if this throws (but for `.forkedChild`): it is closed when it is no longer needed.
-  /// - Throws: `CacheError` with cause `.store` if the store does not tell its size, `.impossibleSize` if no file can be so large.
-  /// - Cost: one call of the store's `status`.
-  public func open(store: any BackingStore) throws(CacheError) -> CachedFile {
+  /// - Throws: `CacheError` with cause `.store` if the store does not tell its size, cannot be written to where the options want that, or is claimed by somebody
+  ///   else; `.impossibleSize` if no file can be so large; `.options`.
+  /// - Cost: a few calls of the store.
+  public func open(store: any BackingStore, _ options: OpenOptions = .init()) throws(CacheError) -> CachedFile {
     try checkProcess(store.name)
     let status: StoreStatus
-    do throws(StoreError) { status = try store.status() } catch {
+    let isShared: Bool
+    do {
+      try check(options, store.name)
+      // Claimed before it is looked at: what is seen then stays.
+      isShared = engine.isOpen(store.identity)
+      if !isShared {
+        if options.access == .readWrite { try store.prepareToWrite() }
+        if options.ownership == .exclusive { try store.claim(forWriting: options.access == .readWrite) }
+      }
+      status = try store.status()
+    } catch let error as StoreError {
       store.close()
-      throw CacheError(operation: .open, file: store.name, cause: .store(error))
+      throw refusal(store.name, error)
+    } catch let error as CacheError {
+      store.close()
+      throw error
+    } catch {
+      preconditionFailure("typed errors only")
     }
     guard status.size >= 0, status.size <= PageCache.maximumFileSize else {
       store.close()
       throw CacheError(operation: .open, file: store.name, cause: .impossibleSize(status.size))
     }
-    return CachedFile(engine.adopt(store, size: status.size))
+    let file = engine.adopt(
+      store, status: status, ownership: options.ownership, isWritable: options.access == .readWrite)
+    return try handle(for: file, options)
+  }
+
+  /// A handle for a file of which the table counts it already.
+  private func handle(for file: FileCore, _ options: OpenOptions) throws(CacheError) -> CachedFile {
+    do {
+      guard file.ownership == options.ownership else {
+        throw CacheError(
+          operation: .open, file: file.name,
+          cause: .options("another handle has opened the file with ownership \(file.ownership.rawValue)"))
+      }
+      if options.access == .readWrite { try file.prepareToWrite() }
+      let handle = CachedFile(file, isWritable: options.access == .readWrite, durability: options.durability)
+      if options.truncates { try handle.resize(to: 0) }
+      return handle
+    } catch let error as StoreError {
+      engine.releaseHandle(file)
+      throw refusal(file.name, error)
+    } catch let error as CacheError {
+      // A handle that was made gives its count back itself.
+      if case .options = error.cause { engine.releaseHandle(file) }
+      throw error
+    } catch {
+      preconditionFailure("typed errors only")
+    }
+  }
+
+  private func check(_ options: OpenOptions, _ name: String) throws(CacheError) {
+    guard options.access == .readOnly, options.creation != .never || options.truncates else { return }
+    throw CacheError(
+      operation: .open, file: name, cause: .options("to create or truncate a file it must be opened for writing"))
+  }
+
+  private func refusal(_ name: String, _ error: StoreError) -> CacheError {
+    CacheError(operation: .open, file: name, cause: .store(error))
   }
 
   /// Largest file a cache can hold: what an `Int64` can address, in whole frames.

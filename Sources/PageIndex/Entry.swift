@@ -139,6 +139,12 @@ public struct Entry: Equatable, Sendable {
     word & (Entry.kindMask | Entry.upToDateBit | Entry.changingBit) == Entry.folioKind | Entry.upToDateBit
   }
 
+  /// Whether it is a folio whose bytes somebody is changing.
+  @inlinable @inline(__always)
+  public var isChanging: Bool {
+    word & (Entry.kindMask | Entry.changingBit) == Entry.folioKind | Entry.changingBit
+  }
+
   /// Of a folio: bytes from the start of the arena to those of this slot.
   @inlinable @inline(__always)
   public var arenaOffset: UInt64 { word & Entry.arenaOffsetMask }

@@ -122,10 +122,17 @@ package struct Node: @unchecked Sendable {
 
 /// A property of entries that can be searched for without visiting the others.
 package enum Mark: Int, CaseIterable, Sendable {
-  /// Changed in the cache, not yet in the store.
+  /// Changed in the cache; the store has not been told, or what it was told was lost.
   case dirty
-  /// On its way to the store.
-  case writeBack
-  /// Chosen by a sync that is under way.
-  case toWrite
+  /// Given to the store in an even flush epoch, and not known to be durable.
+  case writtenInEvenEpoch
+  /// Given to the store in an odd flush epoch, and not known to be durable.
+  case writtenInOddEpoch
+}
+
+/// Several marks of one entry.
+package struct MarkSet: OptionSet, Sendable {
+  package let rawValue: Int
+  package init(rawValue: Int) { self.rawValue = rawValue }
+  package init(_ mark: Mark) { rawValue = 1 << mark.rawValue }
 }

@@ -24,6 +24,23 @@ extension PageIndex {
     }
   }
 
+  /// Stores one hole over any range of pages: a logarithmic number of aligned entries (L21), all of one version. Expects the lock held.
+  /// - Parameter reserve: holds at least `boundaryNodesNeeded` of the range.
+  package func storeHole(from first: UInt64, through last: UInt64, reserve: inout NodeReserve) {
+    let hole = Entry.hole(version: nextHoleVersion())
+    var page = first
+    while page <= last {
+      var order = min(53, page == 0 ? 53 : page.trailingZeroBitCount)
+      while last - page < 1 << UInt64(order) - 1 { order -= 1 }
+      // No larger than what one level holds: a root that is too low could not.
+      order = min(order, minimumShift + fanOutShift)
+      store(page, order: order, reserve: &reserve) { _ in hole }
+      let (next, overflow) = page.addingReportingOverflow(1 << UInt64(order))
+      if overflow { return }
+      page = next
+    }
+  }
+
   /// Empties every slot whose pages all lie in the range; splits larger entries at its ends. Expects the lock held.
   /// - Parameters:
   ///   - reserve: holds at least `nodesNeeded` of the range.
@@ -120,7 +137,7 @@ extension PageIndex {
   }
 
   /// Makes the tree tall enough for a page and for entries at a level.
-  private func grow(toCover page: UInt64, shift: Int, reserve: inout NodeReserve) {
+  func grow(toCover page: UInt64, shift: Int, reserve: inout NodeReserve) {
     if root.loadRelaxed() == 0 {
       let top = rootShift(page: page, level: shift)
       let node = reserve.take()

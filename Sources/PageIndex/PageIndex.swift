@@ -11,9 +11,12 @@ import ReadCopyUpdate
 /// | function | lock |
 /// |---|---|
 /// | `locate`, `entry(at:)`, `next` | none; inside a read section, or with the lock held |
-/// | `hasAny`, `setAccessed`, `nodesNeeded`, `successor` | none |
-/// | `withLock` | takes the index lock; outside read sections; waits for nothing else inside |
-/// | `store`, `erase`, `eraseSlot`, `replace`, `clearAccessed`, `removeAll`, `isMarked`, `setMark`, `nextHoleVersion` | expects the index lock held |
+/// | `hasAny`, `setAccessed`, `nodesNeeded`, `boundaryNodesNeeded`, `successor` | none |
+/// | `withLock`, `lock` | takes the index lock; outside read sections |
+/// | `store`, `storeHole`, `erase`, `eraseSlot`, `replace`, `clearAccessed`, `removeAll`, `cover`, `marks`, `isMarked`, `setMark`, `nextHoleVersion`, `unlock`, `broadcast` | expects the index lock held |
+/// | `wait` | expects the index lock held, gives it away meanwhile |
+///
+/// The lock is also the lock of whatever belongs to the same file: its owner guards its own tables with it, and waits on it for changes of them.
 ///
 /// Its owner empties it (`removeAll`) before dropping it. Memory: every node is reserved before the lock is taken (`NodeReserve`, `nodesNeeded`) and freed by its allocator after a grace period.
 @safe
@@ -26,7 +29,9 @@ public final class PageIndex: @unchecked Sendable {
   let keyShift: UInt64
   let fanOut: Int
   private let monitor = Monitor()
-  private let minimumShift: Int
+  /// Shift of the lowest root that covers what `locateCovered` may be asked for. Changed with the lock held, only upwards; read without it by who
+  /// makes a reserve, and looks again with the lock held.
+  private let lowestRootShift = InlineWord(0)
   private let isConfined: Bool
   /// Guarded by the lock.
   private var holeVersion: UInt64 = 0
@@ -46,10 +51,32 @@ public final class PageIndex: @unchecked Sendable {
     fanOutShift = geometry.fanOutShift
     fanOut = geometry.fanOut
     keyShift = UInt64(geometry.keyShift)
-    var shift = 0
-    while coveredPages > 1, (coveredPages - 1) >> UInt64(shift) >= UInt64(fanOut) { shift += fanOutShift }
-    minimumShift = shift
     root.storeRelaxed(0)
+    lowestRootShift.storeRelaxed(UInt64(rootShift(coveringPages: coveredPages)))
+  }
+
+  private func rootShift(coveringPages pages: UInt64) -> Int {
+    var shift = 0
+    while pages > 1, (pages - 1) >> UInt64(shift) >= UInt64(fanOut) { shift += fanOutShift }
+    return shift
+  }
+
+  var minimumShift: Int { Int(lowestRootShift.loadRelaxed()) }
+
+  /// Most nodes that `cover` takes from a reserve. More than one call may be needed at a time: it is the same for all of them.
+  package func nodesToCover(pages: UInt64) -> Int {
+    let needed = rootShift(coveringPages: pages)
+    return needed > minimumShift ? needed / fanOutShift + 1 : 0
+  }
+
+  /// Makes every root from now on cover so many pages: the index may then be asked for them, and hold them, also if it is confined. Expects the
+  /// lock held; publish a size that needs it afterwards, by a release store.
+  package func cover(pages: UInt64, reserve: inout NodeReserve) {
+    precondition(pages == 0 || pages - 1 <= geometry.maximumPage)
+    let needed = rootShift(coveringPages: pages)
+    guard needed > minimumShift else { return }
+    lowestRootShift.storeRelaxed(UInt64(needed))
+    if root.loadRelaxed() != 0 { grow(toCover: pages - 1, shift: needed, reserve: &reserve) }
   }
 
   /// Runs the body with the index lock held.
@@ -58,6 +85,23 @@ public final class PageIndex: @unchecked Sendable {
   ) throws(Failure) -> Result {
     try monitor.withLock(body)
   }
+
+  /// Takes the lock. Prefer `withLock`.
+  @inline(__always)
+  package func lock() { monitor.lock() }
+
+  package func tryLock() -> Bool { monitor.tryLock() }
+
+  @inline(__always)
+  package func unlock() { monitor.unlock() }
+
+  /// Waits for a `broadcast`, without the lock meanwhile. Wakes spuriously: look again.
+  package func wait() { monitor.wait() }
+
+  /// The same, for so many nanoseconds at most.
+  package func wait(nanoseconds: Int) { monitor.wait(nanoseconds: nanoseconds) }
+
+  package func broadcast() { monitor.broadcast() }
 
   /// A version for a hole that no hole of this index has had. Expects the lock held.
   package func nextHoleVersion() -> UInt64 {
@@ -97,12 +141,14 @@ public final class PageIndex: @unchecked Sendable {
   func isWithinConfines(_ page: UInt64) -> Bool { !isConfined || page >> UInt64(minimumShift) <= slotMask }
 
   /// Most nodes that storing or erasing in this range of pages can use, however tall the tree is by the time the lock is held.
-  package func nodesNeeded(from first: UInt64, through last: UInt64) -> Int {
+  /// - Parameter pages: how many pages it covers by then (`cover`), if that is more than now.
+  package func nodesNeeded(from first: UInt64, through last: UInt64, covering pages: UInt64 = 0) -> Int {
     precondition(first <= last && last <= IndexGeometry.maximumPage)
     var needed = 0
     var shift = fanOutShift
     if isConfined {
-      while shift <= minimumShift + fanOutShift {
+      let highest = max(minimumShift, rootShift(coveringPages: pages)) + fanOutShift
+      while shift <= highest {
         needed += Int(last >> UInt64(shift)) - Int(first >> UInt64(shift)) + 1
         shift += fanOutShift
       }
@@ -117,6 +163,19 @@ public final class PageIndex: @unchecked Sendable {
     // Under a taller root, the way down to the range: one more a level.
     while IndexGeometry.maximumPage >> UInt64(shift) > slotMask {
       needed += 1
+      shift += fanOutShift
+    }
+    return needed
+  }
+
+  /// Most nodes that `storeHole`, or erasing, can use in a range of a confined index: those on the ways to its two ends.
+  package func boundaryNodesNeeded(from first: UInt64, through last: UInt64) -> Int {
+    precondition(isConfined && first <= last && last <= IndexGeometry.maximumPage)
+    var needed = 0
+    var shift = fanOutShift
+    let highest = minimumShift + fanOutShift
+    while shift <= highest {
+      needed += last >> UInt64(shift) == first >> UInt64(shift) ? 1 : 2
       shift += fanOutShift
     }
     return needed

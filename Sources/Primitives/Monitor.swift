@@ -14,7 +14,12 @@ package struct Monitor: ~Copyable, @unchecked Sendable {
     unsafe condition = .allocate(capacity: 1)
     // Safe: both are freshly allocated; default attributes cannot fail on Linux.
     unsafe pthread_mutex_init(mutex, nil)
-    unsafe pthread_cond_init(condition, nil)
+    // By the clock that nobody sets.
+    var attributes = pthread_condattr_t()
+    unsafe pthread_condattr_init(&attributes)
+    unsafe pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+    unsafe pthread_cond_init(condition, &attributes)
+    unsafe pthread_condattr_destroy(&attributes)
   }
 
   deinit {
@@ -32,6 +37,16 @@ package struct Monitor: ~Copyable, @unchecked Sendable {
 
   /// Expects the lock held. Wakes spuriously: look again.
   package func wait() { unsafe pthread_cond_wait(condition, mutex) }
+
+  /// Expects the lock held. Wakes spuriously, and at the latest after so many nanoseconds: look again.
+  package func wait(nanoseconds: Int) {
+    var deadline = timespec()
+    unsafe clock_gettime(CLOCK_MONOTONIC, &deadline)
+    let total = Int(deadline.tv_nsec) + nanoseconds % 1_000_000_000
+    deadline.tv_sec += nanoseconds / 1_000_000_000 + total / 1_000_000_000
+    deadline.tv_nsec = total % 1_000_000_000
+    unsafe _ = pthread_cond_timedwait(condition, mutex, &deadline)
+  }
 
   package func signal() { unsafe pthread_cond_signal(condition) }
 

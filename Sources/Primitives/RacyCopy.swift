@@ -15,6 +15,39 @@ package func racyCopy(to destination: UnsafeMutableRawPointer, from source: Unsa
   #endif
 }
 
+/// Copies bytes to where other threads may be reading: they will find that something has changed, and not use what they got.
+@inlinable @inline(__always)
+package func racyStore(to destination: UnsafeMutableRawPointer, from source: UnsafeRawPointer, count: Int) {
+  #if ThreadSanitizer
+    unsafe relaxedStore(to: destination, from: source, count: count)
+  #else
+    // Safe: the callers vouch for `count` bytes at both ends.
+    unsafe _ = memcpy(destination, source, count)
+  #endif
+}
+
+/// Fills bytes with zero where other threads may be reading.
+@inlinable @inline(__always)
+package func racyZero(_ destination: UnsafeMutableRawPointer, count: Int) {
+  #if ThreadSanitizer
+    unsafe relaxedStore(to: destination, from: nil, count: count)
+  #else
+    unsafe _ = memset(destination, 0, count)
+  #endif
+}
+
+/// Reads a byte of every page of some memory, so that copying from it soon will not fault.
+package func makeResident(_ bytes: UnsafeRawBufferPointer) {
+  var sum: UInt64 = 0
+  var offset = 0
+  while offset < bytes.count {
+    unsafe sum &+= UInt64(bytes[offset])
+    offset += 4096
+  }
+  if let last = unsafe bytes.last { sum &+= UInt64(last) }
+  keep(sum)
+}
+
 /// Fills with zero bytes: what reading a hole or a tail past end of file is.
 @inlinable @inline(__always)
 package func zeroBytes(_ destination: UnsafeMutableRawPointer, count: Int) {
@@ -23,6 +56,24 @@ package func zeroBytes(_ destination: UnsafeMutableRawPointer, count: Int) {
 
 #if ThreadSanitizer
   import Synchronization
+
+  @usableFromInline
+  package func relaxedStore(to destination: UnsafeMutableRawPointer, from source: UnsafeRawPointer?, count: Int) {
+    // Only the destination is shared.
+    var done = 0
+    while done < count {
+      let to = unsafe destination + done
+      if UInt(bitPattern: to) & 7 == 0, count - done >= 8 {
+        let word = unsafe source.map { unsafe ($0 + done).loadUnaligned(as: UInt64.self) } ?? 0
+        unsafe SharedWord(at: to).storeRelaxed(word)
+        done += 8
+      } else {
+        let byte = unsafe source.map { unsafe ($0 + done).load(as: UInt8.self) } ?? 0
+        unsafe to.assumingMemoryBound(to: Atomic<UInt8>.self).pointee.store(byte, ordering: .relaxed)
+        done += 1
+      }
+    }
+  }
 
   @usableFromInline
   package func relaxedCopy(to destination: UnsafeMutableRawPointer, from source: UnsafeRawPointer, count: Int) {

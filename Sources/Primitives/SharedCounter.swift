@@ -9,4 +9,6 @@ package final class SharedCounter: Sendable {
   package var value: Int { cell.load(ordering: .relaxed) }
 
   package func add(_ amount: Int) { cell.wrappingAdd(amount, ordering: .relaxed) }
+
+  package func addReturningNew(_ amount: Int) -> Int { cell.wrappingAdd(amount, ordering: .relaxed).newValue }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import PageCache
 import PageCacheBenchmarking
 import SystemPackage
 
@@ -27,8 +28,16 @@ struct ExerciseCommand: ParsableCommand {
   @Option(help: "How long several threads go on.")
   var seconds = 10.0
 
-  @Option(help: "What is exercised: pread.")
-  var target = Target.pread
+  @Option(help: "What is exercised: cache, or pread for the kernel's file system.")
+  var target = Target.cache
+
+  @Option(help: "What writes through the cache are worth: write-through, write-back or both.")
+  var durability = Durability.both
+
+  @Option(
+    help: "Memory limit of the cache. (default: drawn from the seed)",
+    transform: { try validated(parseByteCounts($0, in: 1...Int.max)).first ?? 0 })
+  var limit: Int?
 
   @Option(
     help:
@@ -36,7 +45,21 @@ struct ExerciseCommand: ParsableCommand {
   )
   var path: String?
 
-  enum Target: String, ExpressibleByArgument, CaseIterable { case pread }
+  enum Target: String, ExpressibleByArgument, CaseIterable { case cache, pread }
+
+  enum Durability: String, ExpressibleByArgument, CaseIterable {
+    case writeThrough = "write-through"
+    case writeBack = "write-back"
+    case both
+
+    var ofFile: PageCache.Durability? {
+      switch self {
+      case .writeThrough: .writeThrough
+      case .writeBack: .writeBack
+      case .both: nil
+      }
+    }
+  }
 
   func validate() throws {
     guard ops > 0 else { throw ValidationError("\(ops) is no number of operations") }
@@ -45,8 +68,27 @@ struct ExerciseCommand: ParsableCommand {
   mutating func run() throws {
     let output = try Output(json: nil, files: [])
     let path = FilePath(path ?? ExercisePlaces.path)
-    if threads > 1 { return try runThreads(KernelTarget(), path, output) }
-    var exercise = Exercise(path: path) { _ in KernelTarget() }
+    switch (target, threads) {
+    case (.pread, 1): try runOne(path, output) { _ in KernelTarget() }
+    case (.cache, 1):
+      try runOne(path, output) { [durability, limit] in
+        try CacheTarget(seed: $0, durability: durability.ofFile, memoryLimit: limit)
+      }
+    case (.pread, _): try runThreads(KernelTarget(), path, output)
+    case (.cache, _):
+      let target = try failing { [seed, durability, limit] in
+        try CacheTarget(
+          seed: seed, durability: durability.ofFile, memoryLimit: limit ?? 16 << 20, maximumAtomicLength: 1 << 20)
+      }
+      output.progress(target.name)
+      try runThreads(target, path, output)
+    }
+  }
+
+  private func runOne<Target: ExerciseTarget>(
+    _ path: FilePath, _ output: Output, target: @escaping (_ seed: UInt64) throws -> Target
+  ) throws {
+    var exercise = Exercise(path: path, target: target)
     exercise.operations = ops
     exercise.seed = seed
     let report = try failing { [exercise] in try exercise.run(progress: output.progress) }

@@ -11,6 +11,8 @@ final class Engine: Sendable {
   let domain: ReadDomain
   let pool: FramePool
   let budget: FrameBudget
+  let dirtyBudget: DirtyBudget
+  let writeback: Writeback
   let ioThreads: IOThreads
 
   /// Whether this process is a fork of the one that made the cache, and has no memory of it.
@@ -42,19 +44,26 @@ final class Engine: Sendable {
     } catch {
       throw refuse(.memory(call: error.operation, errno: .init(rawValue: error.code), byteCount: error.byteCount))
     }
-    budget = FrameBudget(capacity: pool.frameCount - configuration.frameReserve(of: pool.frameCount))
+    let capacity = pool.frameCount - configuration.frameReserve(of: pool.frameCount)
+    // A third, and enough for one call of the atomic length, for what calls hold; the rest for what is owed to stores.
+    let forCalls = max(configuration.framesOfOneCall, capacity / 3)
+    budget = FrameBudget(capacity: min(capacity, forCalls))
+    dirtyBudget = DirtyBudget(capacity: max(0, capacity - forCalls))
+    writeback = Writeback(age: configuration.writeBackAge)
     ioThreads = IOThreads(count: configuration.ioThreads)
     generation = forkGeneration()
   }
+
+  deinit { writeback.stop() }
 
   /// The shape of a file's index.
   ///
   /// A node of 512 slots saves a level on most hits, and takes 4,352 bytes. Where files are much larger than the cache, few of its slots would be
   /// in use, and nodes would eat the pool: then 64.
-  func geometry(forSize size: Int64) -> IndexGeometry {
-    let shift =
-      configuration.fanOutShift
-      ?? (size > 64 << Int64(pool.frameShift) && size / 4 <= Int64(configuration.memoryLimit) ? 9 : 6)
+  /// A file that may grow is taken for one that will: the shape is for the file's life.
+  func geometry(forSize size: Int64, isWritable: Bool) -> IndexGeometry {
+    let isSmall = size <= 64 << Int64(pool.frameShift) && !isWritable
+    let shift = configuration.fanOutShift ?? (!isSmall && size / 4 <= Int64(configuration.memoryLimit) ? 9 : 6)
     return IndexGeometry(fanOutShift: shift, versionBits: configuration.versionBits, keyShift: configuration.frameShift)
   }
 
@@ -64,6 +73,9 @@ final class Engine: Sendable {
 
   /// Files with an open handle.
   var openFileCount: Int { table.withLock { unsafe filesByIdentity.count } }
+
+  /// Whether a file is open, at this moment.
+  func isOpen(_ identity: StoreIdentity) -> Bool { table.withLock { unsafe filesByIdentity[identity] != nil } }
 
   /// The open file with an identity, with one more handle counted.
   func openedFile(_ identity: StoreIdentity) -> FileCore? {
@@ -75,7 +87,9 @@ final class Engine: Sendable {
   }
 
   /// Takes a store in: makes a file for it, or joins the one that somebody opened meanwhile.
-  func adopt(_ store: any BackingStore, size: Int64) -> FileCore {
+  func adopt(
+    _ store: any BackingStore, status: StoreStatus, ownership: PageCache.Ownership, isWritable: Bool
+  ) -> FileCore {
     let identity = store.identity
     return table.withLock {
       if let file = unsafe filesByIdentity[identity] {
@@ -86,12 +100,19 @@ final class Engine: Sendable {
       }
       unsafe lastNumber += 1
       let file = unsafe FileCore(
-        engine: self, number: lastNumber, store: store, identity: identity, size: size)
+        engine: self, number: lastNumber, store: store, identity: identity, status: status, ownership: ownership,
+        isWritable: isWritable)
       unsafe filesByNumber[file.number] = file
       unsafe filesByIdentity[identity] = file
       return file
     }
   }
+
+  /// Files that are open now.
+  var openFiles: [FileCore] { table.withLock { unsafe Array(filesByNumber.values) } }
+
+  /// Whether a file has one handle left.
+  func isLastHandle(of file: FileCore) -> Bool { table.withLock { unsafe file.handles == 1 } }
 
   /// Counts one handle less, and shuts the file down with the last.
   func releaseHandle(_ file: FileCore) {

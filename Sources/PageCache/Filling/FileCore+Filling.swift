@@ -4,29 +4,35 @@ import PageIndex
 import Primitives
 
 extension FileCore {
-  /// Sees to it that every page of the range is filled or being filled, starting what nobody has started.
+  /// Sees to it that every page of the range is filled or being filled, starting what nobody has started. The caller has claimed the pages, and whole
+  /// folios around them, for reading or for more.
   ///
-  /// Adjacent missing pages make one fill, and one call of the store.
-  /// - Parameter holding: called with the head frame of each folio that this call has filled, with a reference taken for the caller, before
-  ///   the fill is announced.
+  /// Adjacent missing pages make one fill, and one call of the store. What lies in a hole gets an entry that says so, and nothing to wait for.
+  /// - Parameters:
+  ///   - claimed: the pages that are claimed.
+  ///   - holding: called with the head frame of each folio that this call has filled, with a reference taken for the caller, before
+  ///     the fill is announced.
   /// - Returns: fills to wait for, some of which may be over; none if all pages have arrived meanwhile.
   func fill(
-    _ pages: ClosedRange<UInt64>, execution: StoreExecution, operation: CacheError.Operation,
-    holding: @escaping @Sendable (UInt64) -> Void
+    _ pages: ClosedRange<UInt64>, claimed: ClosedRange<UInt64>, execution: StoreExecution,
+    operation: CacheError.Operation, holding: @escaping @Sendable (UInt64) -> Void
   ) throws(CacheError) -> [Fill] {
+    guard let pages = try learnHole(pages, claimed: claimed) else { return [] }
     var awaited: [Fill] = []
     var started: [(Fill, [PlannedFolio])] = []
-    let closing = fillState.withLock {
+    let closing = index.withLock {
       if unsafe isClosing { return true }
       var page = pages.lowerBound
-      while page <= pages.upperBound {
+      // What the file does not have, or its store not yet, is no matter of a fill.
+      let end = unsafe pageCount(min(length, storeState.size))
+      while page <= pages.upperBound, page < end {
         if let other = unsafe fills.first(from: page, through: page) {
           awaited.append(other)
           page = other.last + 1
         } else if let last = lastPresent(from: page, through: pages.upperBound) {
           page = last + 1
         } else {
-          let plan = planFill(from: page, through: pages.upperBound)
+          let plan = planFill(from: page, through: min(pages.upperBound, end - 1), filePages: end)
           let fill = Fill(first: plan[0].page, last: plan[plan.count - 1].lastPage)
           unsafe fills.insert(fill)
           started.append((fill, plan))
@@ -57,7 +63,7 @@ extension FileCore {
     engine.domain.read {
       var present: UInt64?
       var page = first
-      while page <= last, let found = index.locate(page), found.entry.isStable {
+      while page <= last, let found = index.locate(page), found.entry.isStable || found.entry.isHole {
         let end = page | (1 << found.shift - 1)
         present = end
         page = end + 1
@@ -66,11 +72,9 @@ extension FileCore {
     }
   }
 
-  /// Chooses folios for a run of missing pages. Expects `fillState` held; the first page is missing.
-  private func planFill(from first: UInt64, through last: UInt64) -> [PlannedFolio] {
+  /// Chooses folios for a run of missing pages. Expects the index lock held; the first page is missing.
+  private func planFill(from first: UInt64, through last: UInt64, filePages: UInt64) -> [PlannedFolio] {
     let wanted = preferredOrder(first: first)
-    let size = words.size.loadRelaxed()
-    let filePages = (size + UInt64(engine.pool.frameByteCount) - 1) >> UInt64(engine.pool.frameShift)
     var plan: [PlannedFolio] = []
     var page = first
     while page <= last {
@@ -124,22 +128,18 @@ extension FileCore {
     // The worst case of nodes is in hand before the store is asked: what it delivers finds a place.
     guard let nodes = engine.reserveNodes(for: index, from: fill.first, through: fill.last) else {
       for folio in folios { engine.pool.free(folio.frame) }
-      conclude(fill, .failure(noFrames(fill, operation)))
+      conclude(fill, .failure(noFrames(operation, byteRange(from: fill.first, through: fill.last))))
       return
     }
-    let range = byteRange(from: fill.first, through: fill.last)
+    // Nobody makes the store shorter while the pages are claimed.
+    let stored = index.withLock { unsafe storeState.size }
+    let range = byteRange(from: fill.first, through: fill.last, length: min(length, stored))
     let request = unsafe StoreReadRequest(
       offset: range.lowerBound, segments: segments(of: folios), execution: execution)
     engine.fillsAtStores.add(1)
     let pending = PendingFill(
       file: self, fill: fill, folios: folios, range: range, nodes: nodes, operation: operation, holding: holding)
     store.read(request) { pending.complete($0) }
-  }
-
-  private func noFrames(_ fill: Fill, _ operation: CacheError.Operation) -> CacheError {
-    error(
-      operation, byteRange(from: fill.first, through: fill.last),
-      .noFrames(limit: engine.configuration.memoryLimit))
   }
 
   /// Frames for every planned folio, smaller ones where no large block is to be had.
@@ -156,9 +156,7 @@ extension FileCore {
         wanted.append(PlannedFolio(page: next.page, order: half))
       } else {
         for folio in folios { engine.pool.free(folio.frame) }
-        throw error(
-          operation, byteRange(from: next.page, through: next.page),
-          .noFrames(limit: engine.configuration.memoryLimit))
+        throw noFrames(operation, byteRange(from: next.page, through: next.page))
       }
     }
     return folios
@@ -186,17 +184,7 @@ extension FileCore {
   ) {
     engine.fillsAtStores.add(-1)
     let record = engine.domain.record()
-    let failure: StoreError?
-    switch result {
-    case .failure(let error): failure = error
-    case .success(let count):
-      failure =
-        count >= range.count
-        ? nil
-        : StoreError(
-          operation: .read, store: name, range: range,
-          cause: .shrank(expected: range.upperBound, actual: range.lowerBound + Int64(max(0, count))))
-    }
+    let failure = failure(of: result, range)
     if let failure {
       // Nobody has seen these frames: they need no grace period.
       for folio in folios { engine.pool.free(folio.frame) }
@@ -215,7 +203,9 @@ extension FileCore {
       // One reference for the index, one for the caller.
       metadata.thaw(to: 2)
     }
-    index.withLock {
+    let isStored = index.withLock {
+      // The tree may have grown since the nodes were reserved: then whoever waits tries again.
+      guard nodes.count >= index.nodesNeeded(from: fill.first, through: fill.last) else { return false }
       for folio in folios {
         index.store(folio.page, order: folio.order, reserve: &nodes) { page in
           // Version 0: the frame has had a grace period since it last had any.
@@ -224,10 +214,31 @@ extension FileCore {
             version: 0)
         }
       }
+      return true
     }
     nodes.giveBack()
-    for folio in folios { holding(folio.frame) }
+    if isStored {
+      for folio in folios { holding(folio.frame) }
+    } else {
+      for folio in folios {
+        _ = engine.pool.table[folio.frame].freeze(expecting: 2)
+        engine.pool.free(folio.frame)
+      }
+    }
     conclude(fill, .success(()))
+  }
+
+  /// What is wrong with what the store delivered.
+  func failure(of result: Result<Int, StoreError>, _ range: Range<Int64>) -> StoreError? {
+    switch result {
+    case .failure(let error): return error
+    case .success(let count) where count < range.count:
+      return StoreError(
+        operation: .read, store: name, range: range,
+        cause: .shrank(expected: range.upperBound, actual: range.lowerBound + Int64(max(0, count))))
+    case .success:
+      return changeByOthers(operation: .read, range: range)
+    }
   }
 
   /// Zeroes what lies past the end of the file in the last folio (P4, B3). The store may have delivered something there: the file may
@@ -242,11 +253,12 @@ extension FileCore {
   }
 
   private func conclude(_ fill: Fill, _ outcome: Result<Void, CacheError>) {
-    fillState.withLock {
+    let calls = index.withLock {
       unsafe fills.remove(fill)
-      // For `shutDown`, the only one that waits for this.
-      if unsafe isClosing { fillState.broadcast() }
+      if unsafe isClosing { index.broadcast() }
+      return grantLocked()
     }
     fill.finish(outcome)
+    for call in calls { call() }
   }
 }

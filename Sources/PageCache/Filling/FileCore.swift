@@ -4,10 +4,11 @@ import PageIndex
 import Primitives
 import ReadCopyUpdate
 
-/// One file in the cache, however many handles are open on it: its store, its index, its fills under way.
+/// One file in the cache, however many handles are open on it: its store, its index, who works on it, what it owes to its store.
 ///
-/// Lock order: the engine's table of files -> `fillState` -> index -> pool. None is held while the store works, while a grace period is awaited, or
-/// while a frame is looked for.
+/// Everything that changes is guarded by the index lock, which is the file's lock. Lock order, for who needs more than one thing: the gate, frames of the
+/// budget, claims on pages (files by number), then the file's lock, then the pool. The file's lock is held for steps of bounded length: never while the
+/// store works, while a grace period is awaited, or while a frame is looked for. The page on changing files has the whole table.
 @safe
 final class FileCore: Sendable {
   let engine: Engine
@@ -18,28 +19,53 @@ final class FileCore: Sendable {
   let identity: StoreIdentity
   let words: FileWords
   let index: PageIndex
-  let fillState = Monitor()
-  // Guarded by `fillState`.
+  /// Whether nobody else may change the store, so that a change by somebody else is an error.
+  let ownership: PageCache.Ownership
+
+  // Guarded by the index lock, all of these.
   nonisolated(unsafe) var fills = FillTable()
+  nonisolated(unsafe) var ranges = RangeTable()
   nonisolated(unsafe) var isClosing = false
+  /// Claims of those who may change the store, or what is known of it, since the file was opened.
+  nonisolated(unsafe) var changesBegun: UInt64 = 0
+  /// How many have closed the gate.
+  nonisolated(unsafe) var gateClosers = 0
+  nonisolated(unsafe) var storeState: StoreState
+  nonisolated(unsafe) var debt = Debt()
+  nonisolated(unsafe) var failures = FailureLog()
+  /// Pages that may not be written back before points of other files are durable.
+  nonisolated(unsafe) var holdBacks: [UInt64: HoldBack] = [:]
+
+  /// Whether the background knows of the file.
+  nonisolated(unsafe) var isWatched = false
+
+  /// `debt.durableChanges`, for whoever does not hold the lock: bytes of other files that wait for this one.
+  let durableWord = InlineWord(0)
+
   // Guarded by the engine's table lock.
   nonisolated(unsafe) var handles = 1
   nonisolated(unsafe) var duplicates: [any BackingStore] = []
 
   var name: String { store.name }
 
-  init(engine: Engine, number: UInt64, store: any BackingStore, identity: StoreIdentity, size: Int64) {
+  init(
+    engine: Engine, number: UInt64, store: any BackingStore, identity: StoreIdentity, status: StoreStatus,
+    ownership: PageCache.Ownership, isWritable: Bool
+  ) {
     self.engine = engine
     self.number = number
     self.store = store
     self.identity = identity
-    let geometry = engine.geometry(forSize: size)
+    self.ownership = ownership
+    unsafe storeState = StoreState(status)
+    let geometry = engine.geometry(forSize: status.size, isWritable: isWritable)
     words = unsafe FileWords.allocate(
-      size: size, arena: engine.pool.arena.base, fanOutShift: geometry.fanOutShift, frameShift: engine.pool.frameShift)
+      size: status.size, arena: engine.pool.arena.base, fanOutShift: geometry.fanOutShift,
+      frameShift: engine.pool.frameShift)
     index = PageIndex(
       geometry: geometry, nodes: engine.pool.nodes(fanOutShift: geometry.fanOutShift), root: words.root,
       // Not a page more: a file of a whole number of nodes would get a level for nothing.
-      coveredPages: (UInt64(size) + UInt64(engine.pool.frameByteCount) - 1) >> UInt64(engine.pool.frameShift),
+      coveredPages: (UInt64(status.size) + UInt64(engine.pool.frameByteCount) - 1) >> UInt64(engine.pool.frameShift),
       isConfined: true)
   }
 
@@ -49,31 +75,62 @@ final class FileCore: Sendable {
     words.deallocate()
   }
 
+  var frameShift: UInt64 { UInt64(engine.pool.frameShift) }
+  var frameByteCount: Int { engine.pool.frameByteCount }
+
+  /// Bytes in the file.
+  ///
+  /// Acquire pairs with the release in `publishLocked(length:)`.
+  var length: Int64 { Int64(words.length.loadAcquire()) }
+
   /// Pages of a byte range that is not empty.
   func pages(offset: UInt64, count: UInt64) -> ClosedRange<UInt64> {
-    let shift = UInt64(engine.pool.frameShift)
-    return offset >> shift...(offset + count - 1) >> shift
+    offset >> frameShift...(offset + count - 1) >> frameShift
   }
+
+  /// Pages that so many bytes from the start of the file take.
+  func pageCount(_ byteCount: Int64) -> UInt64 { (UInt64(byteCount) + UInt64(frameByteCount) - 1) >> frameShift }
 
   func error(_ operation: CacheError.Operation, _ range: Range<Int64>? = nil, _ cause: CacheError.Cause) -> CacheError {
     CacheError(operation: operation, file: name, range: range, cause: cause)
   }
 
-  /// The bytes of a range of pages, as far as the file goes.
-  func byteRange(from first: UInt64, through last: UInt64) -> Range<Int64> {
-    let shift = UInt64(engine.pool.frameShift)
-    let start = Int64(first << shift)
-    return start..<max(start, min(Int64((last + 1) << shift), Int64(words.size.loadRelaxed())))
+  func noFrames(_ operation: CacheError.Operation, _ range: Range<Int64>?) -> CacheError {
+    error(operation, range, .noFrames(limit: engine.configuration.memoryLimit))
   }
 
-  /// Takes everything out of the cache and lets go of the store. Called once, when no handle is left.
+  /// The bytes of a range of pages, as far as a length goes.
+  func byteRange(from first: UInt64, through last: UInt64, length: Int64) -> Range<Int64> {
+    let start = Int64(first << frameShift)
+    return start..<max(start, min(Int64((last + 1) << frameShift), length))
+  }
+
+  /// The bytes of a range of pages, as far as the file goes.
+  func byteRange(from first: UInt64, through last: UInt64) -> Range<Int64> {
+    byteRange(from: first, through: last, length: length)
+  }
+
+  /// Tells everybody how long the file is. Expects the index lock held, and the entries that this concerns marked or gone.
+  ///
+  /// Release pairs with the acquire loads of readers: a root that covers the length comes first. While the gate is closed, hits keep seeing no bytes.
+  func publishLocked(length: Int64) {
+    words.length.storeRelease(UInt64(length))
+    if unsafe gateClosers == 0 { words.size.storeRelease(UInt64(length)) }
+  }
+
+  /// Takes everything out of the cache and lets go of the store. Called once, when no handle is left. What has not been written back is gone.
   func shutDown() {
-    fillState.withLock {
-      unsafe isClosing = true
-      while unsafe !fills.isEmpty { fillState.wait() }
-    }
+    index.lock()
+    unsafe isClosing = true
+    while unsafe !fills.isEmpty || !ranges.isEmpty || debt.hasJob || debt.isFlushing { index.wait() }
+    index.unlock()
+    engine.writeback.forget(self)
     var heads: [UInt64] = []
     index.withLock {
+      unsafe engine.dirtyBudget.giveBack(debt.pages)
+      unsafe debt.pages = 0
+      unsafe debt.dirtyPages = 0
+      unsafe holdBacks = [:]
       index.removeAll { found in
         guard found.entry.isFolio else { return }
         let head = found.entry.headFrame(shift: engine.pool.frameShift)

@@ -3,12 +3,14 @@ import Primitives
 /// What a hit needs to know of a file, in one cache line that is written only when the file changes.
 ///
 /// ```
-///   byte 0   size           bytes
+///   byte 0   size           bytes that hits may read: the length, or 0 while the file's gate is closed
 ///        8   root           where the index starts
 ///       16   arena          address of frame 0       set once
 ///       24   slotMask       slots of a node - 1      set once
 ///       32   frameShift     of the arena             set once
-///       64   lastMiss       page after the last miss, for detecting sequential misses; a line of its own
+///       64   length         bytes in the file; a line of its own, for whoever is not a hit
+///       72   lastMiss       page after the last miss, for detecting sequential misses
+///       80   passes         readers that have written to their callers' memory and must try again: see `ShrinkGate`
 /// ```
 @safe
 struct FileWords: @unchecked Sendable {
@@ -37,7 +39,9 @@ struct FileWords: @unchecked Sendable {
   @inline(__always) var arena: UInt { unsafe (base + 16).load(as: UInt.self) }
   @inline(__always) var slotMask: UInt64 { unsafe (base + 24).load(as: UInt64.self) }
   @inline(__always) var frameShift: UInt64 { unsafe (base + 32).load(as: UInt64.self) }
-  var lastMiss: SharedWord { unsafe SharedWord(at: base + 64) }
+  var length: SharedWord { unsafe SharedWord(at: base + 64) }
+  var lastMiss: SharedWord { unsafe SharedWord(at: base + 72) }
+  var passes: SharedWord { unsafe SharedWord(at: base + 80) }
 
   static func allocate(size: Int64, arena: UnsafeMutableRawPointer, fanOutShift: Int, frameShift: Int) -> FileWords {
     let base = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 128)
@@ -47,6 +51,7 @@ struct FileWords: @unchecked Sendable {
     unsafe (base + 32).storeBytes(of: UInt64(frameShift), as: UInt64.self)
     let words = unsafe FileWords(base: base)
     words.size.storeRelaxed(UInt64(size))
+    words.length.storeRelaxed(UInt64(size))
     words.lastMiss.storeRelaxed(.max)
     return words
   }

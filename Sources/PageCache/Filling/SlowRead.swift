@@ -4,66 +4,72 @@ import PageIndex
 import Primitives
 import ReadCopyUpdate
 
-/// Holds the folios of one atomic piece of a file, so that a copy of it finds them all: the slow path of a read.
+/// Holds the folios of one atomic piece of a file, so that a copy of it finds them all and finds them unchanged: the slow path of a read.
 ///
-/// Reserves its frames in one step (R12), then takes a reference to each folio that is there and fills those that are not, until it has all. Held
-/// folios are not evicted; a hit over them succeeds unless the file changes meanwhile.
+/// Reserves its frames in one step (R12), claims its pages for reading, so that nobody changes them, then takes a reference to each folio that is there
+/// and fills those that are not, until it has all. Held folios are not evicted, and a claim is granted in turn: so a copy succeeds in the end, whatever
+/// stream of writes goes on.
 final class SlowRead: Sendable {
   let file: FileCore
   let operation: CacheError.Operation
   let pages: ClosedRange<UInt64>
+  private let claimed: ClosedRange<UInt64>
   private let frames: Int
   private let monitor = Monitor()
   // Guarded by `monitor`: head frames, each with a reference of ours.
   nonisolated(unsafe) private var held: Set<UInt64> = []
   nonisolated(unsafe) private var reserved = 0
+  nonisolated(unsafe) private var claim: RangeClaim?
   nonisolated(unsafe) private var isReleased = false
 
   init(_ file: FileCore, offset: UInt64, count: UInt64, operation: CacheError.Operation) {
     self.file = file
     self.operation = operation
     pages = file.pages(offset: offset, count: count)
-    let index = file.index
-    let nodes = index.nodesNeeded(from: pages.lowerBound, through: pages.upperBound)
-    let configuration = file.engine.configuration
-    frames = min(
-      configuration.framesOfOneCall,
-      configuration.frames(forPages: pages.count, nodeByteCount: nodes * index.geometry.nodeByteCount))
+    claimed = file.foliosAround(pages)
+    frames = file.framesNeeded(for: pages)
   }
 
   deinit { release() }
 
-  /// Gives back everything that is held and reserved. Explicitly, once the copy is made: a store may keep what leads here for longer.
+  /// Gives back everything that is held, claimed and reserved. Explicitly, once the copy is made: a store may keep what leads here for longer.
   func release() {
-    let (heads, frames) = monitor.withLock { () -> (Set<UInt64>, Int) in
+    let (heads, claim, frames) = monitor.withLock { () -> (Set<UInt64>, RangeClaim?, Int) in
       defer {
         unsafe held = []
         unsafe reserved = 0
+        unsafe self.claim = nil
         unsafe isReleased = true
       }
-      return unsafe (held, reserved)
+      return unsafe (held, self.claim, reserved)
     }
     for head in heads { file.engine.pool.giveBackReference(head) }
+    if let claim { file.letGo(claim) }
     if frames > 0 { file.engine.budget.giveBack(frames) }
   }
 
-  /// Waits for the frames this read can need.
-  private func reserve() {
+  /// Waits for the frames this read can need, and for its turn. Not if the caller has a claim on the pages already, and the frames.
+  func begin() {
     file.engine.budget.reserve(frames)
     monitor.withLock { unsafe reserved = frames }
+    let granted = file.claim(claimed, .reading)
+    monitor.withLock { unsafe claim = granted }
   }
 
   /// The same for a task, which gives its thread away meanwhile.
-  nonisolated(nonsending) private func reserve() async {
+  nonisolated(nonsending) func begin() async {
     await withCheckedContinuation { continuation in
       file.engine.budget.reserve(frames) { continuation.resume() }
     }
     monitor.withLock { unsafe reserved = frames }
+    let granted = await withCheckedContinuation { continuation in
+      file.claim(claimed, .reading) { continuation.resume(returning: $0) }
+    }
+    monitor.withLock { unsafe claim = granted }
   }
 
   /// Holds every folio, filling on this thread what is missing, and waiting for what others fill.
   func holdAll() throws(CacheError) {
-    reserve()
     while let fills = try advance(.caller) {
       for fill in fills {
         do { try fill.wait() } catch { throw renamed(error) }
@@ -73,7 +79,6 @@ final class SlowRead: Sendable {
 
   /// The same for a task: the store's threads fill, and the caller's thread is given away meanwhile.
   nonisolated(nonsending) func holdAll() async throws(CacheError) {
-    await reserve()
     while let fills = try advance(.background) {
       for fill in fills {
         do { try await fill.outcome() } catch { throw renamed(error) }
@@ -89,10 +94,14 @@ final class SlowRead: Sendable {
   /// Takes references to what is there and starts fills for what is not.
   /// - Returns: fills to wait for before the next try, possibly none; nil when every folio is held.
   private func advance(_ execution: StoreExecution) throws(CacheError) -> [Fill]? {
-    let missing = file.engine.domain.read { holdPresent() }
+    // What the file does not have any more need not be held.
+    let count = file.pageCount(file.length)
+    guard pages.lowerBound < count else { return nil }
+    let wanted = pages.lowerBound...min(pages.upperBound, count - 1)
+    let missing = file.engine.domain.read { holdPresent(wanted) }
     guard let missing else { return nil }
     file.engine.domain.record().counter(Counter.misses).addAsOnlyWriter(1)
-    return try file.fill(missing, execution: execution, operation: operation) { [self] head in
+    return try file.fill(missing, claimed: claimed, execution: execution, operation: operation) { [self] head in
       // The fill counted a reference for us.
       take(head)
     }
@@ -104,9 +113,9 @@ final class SlowRead: Sendable {
     if !isKept { file.engine.pool.giveBackReference(head) }
   }
 
-  /// Holds every folio of the piece that is in the index. Inside a read section.
+  /// Holds every folio of some pages that is in the index. Inside a read section.
   /// - Returns: from the first missing page to the last, or nil if nothing is missing.
-  private func holdPresent() -> ClosedRange<UInt64>? {
+  private func holdPresent(_ pages: ClosedRange<UInt64>) -> ClosedRange<UInt64>? {
     let pool = file.engine.pool
     var missing: ClosedRange<UInt64>?
     var page = pages.lowerBound
@@ -134,5 +143,16 @@ final class SlowRead: Sendable {
     let confirmed = reference.intoHead()
     take(confirmed)
     return true
+  }
+}
+
+extension FileCore {
+  /// Frames that a call on some pages can need: for the pages, for large folios at both ends, and for index nodes.
+  func framesNeeded(for pages: ClosedRange<UInt64>) -> Int {
+    let nodes = index.nodesNeeded(from: pages.lowerBound, through: pages.upperBound) + 1
+    let configuration = engine.configuration
+    return min(
+      configuration.framesOfOneCall,
+      configuration.frames(forPages: pages.count, nodeByteCount: nodes * index.geometry.nodeByteCount))
   }
 }

@@ -9,7 +9,7 @@ extension CachedFile {
   public func residency() throws(CacheError) -> [Range<Int64>] {
     let file = try file(.residency)
     let shift = UInt64(engine.pool.frameShift)
-    let size = Int64(file.words.size.loadAcquire())
+    let size = file.length
     var ranges: [Range<Int64>] = []
     var page: UInt64 = 0
     var isDone = false

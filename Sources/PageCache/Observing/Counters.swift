@@ -16,6 +16,11 @@ enum Counter {
   static let borrows = 136
   static let borrowCopies = 137
   static let joinedFills = 138
+  static let writes = 139
+  static let writtenBytes = 140
+  static let writtenBackBytes = 141
+  static let flushes = 142
+  static let failedFlushes = 143
 
   /// The counter of a count of at least one byte, among those by size: how many zeros lead the count less one. The lowest bit is set so that
   /// there always is a one, which saves the hit path two instructions, and one and two bytes their difference.

@@ -30,7 +30,15 @@ public struct CacheError: Error, Sendable {
 
   public enum Operation: String, Sendable {
     case create = "create cache"
-    case open, read, borrow, residency, statistics, close
+    case open, read, borrow, write, append, resize, allocate, clone, copy, exchange, dedupe, unshare, sync, flush,
+      invalidate, residency, statistics, close
+    case punchHole = "punch hole"
+    case zeroRange = "zero range"
+    case collapseRange = "collapse range"
+    case insertRange = "insert range"
+    case seekData = "seek data"
+    case seekHole = "seek hole"
+    case holdBack = "hold back"
   }
 
   public enum Cause: Sendable {
@@ -56,6 +64,33 @@ public struct CacheError: Error, Sendable {
     case noFrames(limit: Int)
     /// The store says a size that no file can have, or that the index cannot hold.
     case impossibleSize(Int64)
+    /// The handle was not opened for writing.
+    case readOnly
+    /// Options that contradict each other, or what the file was opened with by another handle: how.
+    case options(String)
+    /// A size that the store, or a cache, cannot have, and the largest that it can.
+    case sizeTooLarge(Int64, most: Int64)
+    /// A size below zero.
+    case negativeSize(Int64)
+    /// A range that is not in whole blocks of so many bytes.
+    case unaligned(block: Int64)
+    /// A range that is empty, backwards or negative.
+    case badRange(Range<Int64>)
+    /// A range that must end before the end of the file, and does not: its size.
+    case pastEnd(size: Int64)
+    /// Two ranges of one file that overlap.
+    case overlap
+    /// Two files that are not of one cache.
+    case differentCaches
+    /// The store accepted this many bytes from the start of the range, and then refused: these are changed, those behind them are not.
+    case partlyWritten(Int, StoreError)
+    /// What the cache may keep for stores that have not taken it is used up, and the store of this file refuses to take more.
+    case dirtyLimit(limit: Int, StoreError)
+    /// Attempts to write back or to flush the file have failed since this handle was last told, of which each is told once: the last ones, and how
+    /// many came before those. What they were about is still in the cache, and is tried again.
+    case writeBackFailed([StoreError], before: Int)
+    /// Bytes that are held back wait, by way of other files, for themselves.
+    case orderingCycle
     /// This process was forked from the one that made the cache, and has not inherited its memory.
     case forkedChild
   }
@@ -89,6 +124,22 @@ extension CacheError.Cause: CustomStringConvertible {
     case .rangeOverflow(let offset, let count): "\(count) bytes from \(offset) end past the largest offset"
     case .noFrames(let limit): "every frame within the limit of \(limit) bytes is held by readers or borrowers"
     case .impossibleSize(let size): "the store says its size is \(size) bytes"
+    case .readOnly: "the file is not open for writing"
+    case .options(let problem): problem
+    case .sizeTooLarge(let size, let most): "a size of \(size) bytes is more than the \(most) that can be"
+    case .negativeSize(let size): "\(size) bytes are no size"
+    case .unaligned(let block): "the range is not in whole blocks of \(block) bytes"
+    case .badRange(let range): "\(range.lowerBound)..<\(range.upperBound) is no range of bytes"
+    case .pastEnd(let size): "the range does not end before the end of the file at \(size)"
+    case .overlap: "the ranges overlap"
+    case .differentCaches: "the files belong to different caches"
+    case .partlyWritten(let count, let error): "the store took \(count) bytes and refused the rest: \(error.cause)"
+    case .dirtyLimit(let limit, let error):
+      "\(limit) bytes wait to be written back, and the store does not take them: \(error.cause)"
+    case .writeBackFailed(let errors, let before):
+      "writing back has failed: \(errors.map(\.description).joined(separator: "; "))"
+        + (before > 0 ? "; and \(before) times before that" : "")
+    case .orderingCycle: "bytes are held back until they themselves are durable"
     case .forkedChild: "the process was forked from the one that made the cache"
     }
   }

@@ -10,6 +10,7 @@ extension PageCache.Configuration {
     case folioOrdersOutOfRange(given: ClosedRange<Int>, allowed: ClosedRange<Int>)
     case atomicLengthOutOfRange(given: Int, allowed: ClosedRange<Int>)
     case ioThreadsOutOfRange(given: Int, allowed: ClosedRange<Int>)
+    case writeBackAgeOutOfRange(given: Duration, allowed: ClosedRange<Duration>)
 
     public var description: String {
       switch self {
@@ -20,12 +21,14 @@ extension PageCache.Configuration {
       case .folioOrdersOutOfRange(let given, let allowed): "folio orders \(given) are not within \(allowed)"
       case .atomicLengthOutOfRange(let given, let allowed):
         "an atomic length of \(given) bytes is not within \(allowed)"
+      case .writeBackAgeOutOfRange(let given, let allowed): "a write-back age of \(given) is not within \(allowed)"
       case .ioThreadsOutOfRange(let given, let allowed): "\(given) I/O threads are not within \(allowed)"
       }
     }
   }
 
   static var allowedOrders: ClosedRange<Int> { 0...Entry.maximumOrder }
+  static var allowedAges: ClosedRange<Duration> { .milliseconds(1)...(.seconds(86400)) }
   static var allowedThreads: ClosedRange<Int> { 1...64 }
 
   /// A thread's scratch space holds two words for each slot that a read crosses, and a read that is not aligned crosses one more.
@@ -62,6 +65,9 @@ extension PageCache.Configuration {
     }
     if !Self.allowedThreads.contains(ioThreads) {
       problems.append(.ioThreadsOutOfRange(given: ioThreads, allowed: Self.allowedThreads))
+    }
+    if !Self.allowedAges.contains(writeBackAge) {
+      problems.append(.writeBackAgeOutOfRange(given: writeBackAge, allowed: Self.allowedAges))
     }
     let largest = Entry.maximumArenaByteCount
     if memoryLimit > largest { problems.append(.memoryLimitTooLarge(given: memoryLimit, largest: largest)) }

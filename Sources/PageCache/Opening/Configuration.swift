@@ -36,6 +36,10 @@ extension PageCache {
     /// Whether local files are read past the kernel's page cache.
     public var directIO: DirectIOPolicy
 
+    /// How long the background lets changed bytes wait before it writes them back, and written ones before it flushes them. 1 millisecond or more;
+    /// rounded up to about a tenth of a second.
+    public var writeBackAge: Duration
+
     /// Base-2 logarithm of the bytes in a frame.
     package var frameShift = 12
     /// Base-2 logarithm of the slots in an index node; nil chooses by the file's size.
@@ -48,7 +52,7 @@ extension PageCache {
     public init(
       memoryLimit: Int, folioOrders: ClosedRange<Int> = 0...0, maximumAtomicLength: Int = 1 << 20,
       arenaKind: ArenaKind = .privateAnonymous, populatesArena: Bool = false, locksArena: Bool = false,
-      ioThreads: Int = 4, directIO: DirectIOPolicy = .automatic
+      ioThreads: Int = 4, directIO: DirectIOPolicy = .automatic, writeBackAge: Duration = .seconds(5)
     ) {
       self.memoryLimit = memoryLimit
       self.folioOrders = folioOrders
@@ -58,6 +62,7 @@ extension PageCache {
       self.locksArena = locksArena
       self.ioThreads = ioThreads
       self.directIO = directIO
+      self.writeBackAge = writeBackAge
     }
   }
 }

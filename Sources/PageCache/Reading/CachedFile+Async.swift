@@ -10,14 +10,16 @@ extension CachedFile {
     fromAbsoluteOffset offset: Int64, into buffer: UnsafeMutableRawBufferPointer
   ) async throws(CacheError) -> Int {
     let count = unsafe hit(offset: offset, to: buffer)
-    if count != notServed { return count }
+    if count >= 0 { return count }
+    var pass = ReadPass(keepsWords, isTaken: count == overtaken)
     let range = try checked(.read, offset: offset, count: buffer.count)
     if range.isEmpty { _ = try file(.read, range) }
     var done = 0
     while done < buffer.count {
       let wanted = min(buffer.count - done, maximumAtomicLength)
       let piece = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done..<done + wanted])
-      let copied = try await unsafe readPiece(offset: UInt64(offset) + UInt64(done), into: piece)
+      let copied = try await unsafe readPiece(
+        offset: UInt64(offset) + UInt64(done), into: piece, pass: &pass)
       done += copied
       if copied < wanted { break }
     }
@@ -26,24 +28,22 @@ extension CachedFile {
 
   /// Reads one atomic piece. 0 at or past the end of the file.
   nonisolated(nonsending) private func readPiece(
-    offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+    offset: UInt64, into buffer: UnsafeMutableRawBufferPointer, pass: inout ReadPass
   ) async throws(CacheError) -> Int {
     // Safe: a piece is never empty.
     var sink = unsafe ContiguousSink(buffer.baseAddress.unsafelyUnwrapped)
+    let hit = unclaimedHit(offset: offset, count: buffer.count, into: &sink, pass: &pass)
+    if hit >= 0 { return hit }
     let range = Int64(offset)..<Int64(offset) + Int64(buffer.count)
+    let file = try file(.read, range)
+    guard Int64(offset) < file.length else { return 0 }
+    countSlowRead(buffer.count)
+    let slow = SlowRead(file, offset: offset, count: UInt64(buffer.count), operation: .read)
+    await slow.begin()
+    defer { slow.release() }
     while true {
-      let copied = generalHit(offset: offset, count: buffer.count, into: &sink)
-      if copied != notServed { return copied }
-      let file = try file(.read, range)
-      let size = file.words.size.loadAcquire()
-      guard offset < size else { return 0 }
-      countSlowRead(buffer.count)
-      let count = min(UInt64(buffer.count), size - offset)
-      let slow = SlowRead(file, offset: offset, count: count, operation: .read)
       try await slow.holdAll()
-      let held = generalHit(offset: offset, count: buffer.count, into: &sink, isCounted: false)
-      slow.release()
-      if held != notServed { return held }
+      if let copied = slow.copy(offset: offset, count: buffer.count, into: &sink) { return copied }
     }
   }
 

@@ -107,7 +107,7 @@ extension CachedFile {
   private func lendSlowly(offset: Int64, count: Int) throws(CacheError) -> Loan {
     let range = try checked(.borrow, offset: offset, count: count)
     let file = try file(.borrow, range)
-    let size = file.words.size.loadAcquire()
+    let size = UInt64(file.length)
     guard UInt64(offset) < size, count > 0 else { return unsafe copied(UnsafeRawBufferPointer(start: nil, count: 0)) }
     let available = Int(min(UInt64(count), size - UInt64(offset)))
     if let loan = try fillAndBorrow(file, offset: offset, count: available) { return loan }
@@ -131,9 +131,9 @@ extension CachedFile {
     guard count <= maximumAtomicLength else { return nil }
     let slow = SlowRead(file, offset: UInt64(offset), count: UInt64(count), operation: .borrow)
     countSlowRead(count)
+    slow.begin()
+    defer { slow.release() }
     try slow.holdAll()
-    let loan = borrow(offset: offset, count: count)
-    slow.release()
-    return loan
+    return borrow(offset: offset, count: count)
   }
 }

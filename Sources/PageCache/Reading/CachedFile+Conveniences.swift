@@ -46,10 +46,10 @@ extension CachedFile {
       guard !overflow else { throw error(.read, nil, .rangeOverflow(offset: offset, count: .max)) }
       total = sum
     }
-    let read = try readPieces(offset: offset, count: total) { (offset, count, done) throws(CacheError) in
+    let read = try readPieces(offset: offset, count: total, hasPass: false) {
+      (offset, count, done, pass) throws(CacheError) in
       var sink = unsafe ScatterSink(buffers, skipping: done)
-      let copied = generalHit(offset: offset, count: count, into: &sink)
-      return copied != notServed ? copied : try readMissing(offset: offset, count: count, into: &sink)
+      return try readPiece(offset: offset, count: count, into: &sink, pass: &pass)
     }
     return read ?? 0
   }
@@ -59,7 +59,7 @@ extension CachedFile {
 
   /// How much of a range the file has now, so that nobody's large count becomes a large allocation.
   func lengthWithinFile(_ range: Range<Int64>) throws(CacheError) -> Int {
-    let size = Int64(try file(.read, range).words.size.loadAcquire())
+    let size = try file(.read, range).length
     let length = Int(max(0, min(range.upperBound, size) - range.lowerBound))
     let most = CachedFile.largestAllocation
     guard length <= most else { throw error(.read, range, .countTooLarge(length, most: most)) }

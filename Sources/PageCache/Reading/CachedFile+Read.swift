@@ -20,25 +20,28 @@ extension CachedFile {
     -> Int
   {
     let count = unsafe hit(offset: offset, to: buffer)
-    if count != notServed { return count }
-    return try unsafe readSlowly(offset: offset, into: buffer)
+    if count >= 0 { return count }
+    return try unsafe readSlowly(offset: offset, into: buffer, hasPass: count == overtaken)
   }
 
   /// Reads if it can be done without blocking: everything is cached.
-  /// - Returns: bytes read, or nil if the store would have to be asked. Nothing is started.
+  /// - Returns: bytes read, or nil if the store would have to be asked, or somebody is changing what is wanted. Nothing is started. The buffer may
+  ///   have been changed then.
   /// - Throws: as `read(fromAbsoluteOffset:into:)`, but for `.store` and `.noFrames`.
-  /// - Cost: that of a hit, also when it returns nil; a read longer than the atomic length may have copied part of it by then.
+  /// - Cost: that of a hit, also when it returns nil.
   public func tryRead(
     fromAbsoluteOffset offset: Int64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(CacheError) -> Int? {
     let count = unsafe hit(offset: offset, to: buffer)
-    if count != notServed { return count }
-    return try readPieces(offset: offset, count: buffer.count) { (offset, count, done) throws(CacheError) in
+    if count >= 0 { return count }
+    return try readPieces(
+      offset: offset, count: buffer.count, hasPass: count == overtaken
+    ) { (offset, count, done, pass) throws(CacheError) in
       var sink = unsafe ContiguousSink(buffer.baseAddress.unsafelyUnwrapped + done)
-      let copied = generalHit(offset: offset, count: count, into: &sink)
-      if copied != notServed { return copied }
+      let copied = unclaimedHit(offset: offset, count: count, into: &sink, pass: &pass)
+      if copied >= 0 { return copied }
       // At the end of the file there is nothing to wait for.
-      return offset < (try file(.read).words.size.loadAcquire()) ? notServed : 0
+      return Int64(offset) < (try file(.read).length) ? notServed : 0
     }
   }
 
@@ -54,19 +57,22 @@ extension CachedFile {
     // Safe: a buffer with bytes has an address.
     let destination = unsafe buffer.baseAddress.unsafelyUnwrapped
     let done = unsafe Hit.plain(active, offset: UInt64(bitPattern: offset), to: destination, count: count)
-    record.exit()
-    if done != notServed {
+    if done >= 0 {
+      record.exit()
       record.counter(Counter.hitSizes &+ Counter.sizeClass(UInt64(truncatingIfNeeded: done))).addAsOnlyWriter(1)
+      return done
     }
+    if done == overtaken { keepsWords.takePass() }
+    record.exit()
     return done
   }
 
   /// A hit of any shape: many slots, holes, first accesses. Like `hit` it takes no lock and, on a registered thread, retains nothing.
   /// - Parameters:
   ///   - count: at most the atomic length.
-  ///   - isCounted: false after a miss, which has been counted as a slow read.
+  ///   - pass: taken if the sink was written to and must be written to again.
   @inline(__always)
-  func generalHit<S: Sink>(offset: UInt64, count: Int, into sink: inout S, isCounted: Bool = true) -> Int {
+  func generalHit<S: Sink>(offset: UInt64, count: Int, into sink: inout S, pass: inout ReadPass) -> Int {
     let record: ThreadRecord
     if let fast = ThreadRecord.fast(slot: slotNumber) {
       record = fast
@@ -76,9 +82,11 @@ extension CachedFile {
       record = slow
     }
     let words = FileWords(word: active.loadAcquire())
-    let done = Hit.general(words, record: record, offset: offset, count: count, into: &sink)
+    let done = Hit.general(
+      words, limit: pass.isTaken ? words.length : words.size, record: record, offset: offset, count: count, into: &sink)
+    if done == overtaken { pass.take() }
     record.exit()
-    if isCounted, done != notServed {
+    if done >= 0 {
       record.counter(Counter.hitSizes &+ Counter.sizeClass(UInt64(truncatingIfNeeded: done))).addAsOnlyWriter(1)
     }
     return done
@@ -95,35 +103,35 @@ extension CachedFile {
 
   /// Everything that is not a plain hit, in atomic pieces.
   @inline(never)
-  func readSlowly(offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws(CacheError) -> Int {
-    // First what needs nothing but a copy: many slots, but no lock (P2).
-    if offset >= 0, buffer.count > 0, buffer.count <= maximumAtomicLength {
-      var sink = unsafe ContiguousSink(buffer.baseAddress.unsafelyUnwrapped)
-      let copied = generalHit(offset: UInt64(offset), count: buffer.count, into: &sink)
-      if copied != notServed { return copied }
-    }
-    let read = try readPieces(offset: offset, count: buffer.count) { (offset, count, done) throws(CacheError) in
+  func readSlowly(
+    offset: Int64, into buffer: UnsafeMutableRawBufferPointer, hasPass: Bool
+  ) throws(CacheError) -> Int {
+    let read = try readPieces(
+      offset: offset, count: buffer.count, hasPass: hasPass
+    ) { (offset, count, done, pass) throws(CacheError) in
       var sink = unsafe ContiguousSink(buffer.baseAddress.unsafelyUnwrapped + done)
-      let copied = generalHit(offset: offset, count: count, into: &sink)
-      return copied != notServed ? copied : try readMissing(offset: offset, count: count, into: &sink)
+      return try readPiece(offset: offset, count: count, into: &sink, pass: &pass)
     }
     // Only a piece that declines ends early, and none does here.
     return read ?? 0
   }
 
   /// Checks a call and cuts it into atomic pieces. Takes no lock itself, but for an empty call.
-  /// - Parameter piece: reads one; 0 at the end of the file, `notServed` to decline.
+  /// - Parameters:
+  ///   - hasPass: a hit was overtaken and has taken a pass for this call, which gives it back.
+  ///   - piece: reads one; 0 at the end of the file, `notServed` to decline.
   /// - Returns: bytes read, or nil if a piece declined.
   func readPieces(
-    offset: Int64, count: Int,
-    _ piece: (_ offset: UInt64, _ count: Int, _ done: Int) throws(CacheError) -> Int
+    offset: Int64, count: Int, hasPass: Bool,
+    _ piece: (_ offset: UInt64, _ count: Int, _ done: Int, _ pass: inout ReadPass) throws(CacheError) -> Int
   ) throws(CacheError) -> Int? {
+    var pass = ReadPass(keepsWords, isTaken: hasPass)
     let range = try checked(.read, offset: offset, count: count)
     if count == 0 { _ = try file(.read, range) }
     var done = 0
     while done < count {
       let wanted = min(count - done, maximumAtomicLength)
-      let copied = try piece(UInt64(offset) + UInt64(done), wanted, done)
+      let copied = try piece(UInt64(offset) + UInt64(done), wanted, done, &pass)
       guard copied != notServed else { return nil }
       done += copied
       if copied < wanted { break }
@@ -131,25 +139,95 @@ extension CachedFile {
     return done
   }
 
-  /// Reads a piece that was not all there: fills what is missing, on this thread, and copies while holding it.
+  /// Reads a piece: as a hit if it can be done, else in its turn.
   /// - Returns: bytes read; 0 at or past the end of the file.
-  func readMissing<S: Sink>(offset: UInt64, count: Int, into sink: inout S) throws(CacheError) -> Int {
+  func readPiece<S: Sink>(
+    offset: UInt64, count: Int, into sink: inout S, pass: inout ReadPass
+  ) throws(CacheError) -> Int {
+    let copied = unclaimedHit(offset: offset, count: count, into: &sink, pass: &pass)
+    return copied >= 0 ? copied : try readMissing(offset: offset, count: count, into: &sink)
+  }
+
+  /// Hits of any shape, with no claim: waits a little for changes that are under way, and reads past a closed gate.
+  /// - Returns: bytes read, or what is in the way.
+  func unclaimedHit<S: Sink>(offset: UInt64, count: Int, into sink: inout S, pass: inout ReadPass) -> Int {
+    var result = generalHit(offset: offset, count: count, into: &sink, pass: &pass)
+    var patience = CachedFile.patience
+    while result != notServed, result < 0, patience > 0 {
+      patience -= 1
+      for _ in 0..<CachedFile.spinsPerAttempt { spinHint() }
+      result = generalHit(offset: offset, count: count, into: &sink, pass: &pass)
+    }
+    if result >= 0 || pass.isTaken || !keepsWords.isGateClosed { return result }
+    return hitBesideGate(offset: offset, count: count, into: &sink)
+  }
+
+  /// How often a read tries again before it takes its turn: about as long as a change of a few folios takes.
+  private static var patience: Int { 64 }
+  private static var spinsPerAttempt: Int { 24 }
+
+  /// A hit while somebody waits to make the file shorter: by way of memory of its own, so that the caller's is changed only when it is certain.
+  @inline(never)
+  private func hitBesideGate<S: Sink>(offset: UInt64, count: Int, into sink: inout S) -> Int {
+    let words = keepsWords.words
+    guard offset < words.length.loadAcquire(), active.loadAcquire() == words.word, !engine.isInForkedChild else {
+      return notServed
+    }
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
+    defer { unsafe memory.deallocate() }
+    // Safe: it has at least one byte, and so an address.
+    let start = unsafe memory.baseAddress.unsafelyUnwrapped
+    var own = unsafe ContiguousSink(start)
+    let record = engine.domain.record()
+    for _ in 0..<4 {
+      engine.domain.enter(record)
+      let result = Hit.general(words, limit: words.length, record: record, offset: offset, count: count, into: &own)
+      record.exit()
+      if result >= 0 {
+        sink.rewind()
+        unsafe sink.copy(from: start, count: result)
+        record.counter(Counter.hitSizes &+ Counter.sizeClass(UInt64(result))).addAsOnlyWriter(1)
+        return result
+      }
+      if result == notServed { break }
+    }
+    return notServed
+  }
+
+  /// Reads a piece in its turn: fills what is missing, on this thread, and copies while nobody may change it.
+  /// - Returns: bytes read; 0 at or past the end of the file.
+  private func readMissing<S: Sink>(offset: UInt64, count: Int, into sink: inout S) throws(CacheError) -> Int {
     let range = Int64(offset)..<Int64(offset) + Int64(count)
+    let file = try file(.read, range)
+    guard Int64(offset) < file.length else { return 0 }
+    countSlowRead(count)
+    let slow = SlowRead(file, offset: offset, count: UInt64(count), operation: .read)
+    slow.begin()
+    defer { slow.release() }
     while true {
-      let file = try file(.read, range)
-      let size = file.words.size.loadAcquire()
-      guard offset < size else { return 0 }
-      countSlowRead(count)
-      let slow = SlowRead(file, offset: offset, count: min(UInt64(count), size - offset), operation: .read)
       try slow.holdAll()
-      let copied = generalHit(offset: offset, count: count, into: &sink, isCounted: false)
-      slow.release()
-      if copied != notServed { return copied }
-      // Closed, or changed all the while: look again.
+      if let copied = slow.copy(offset: offset, count: count, into: &sink) { return copied }
     }
   }
 
   func countSlowRead(_ count: Int) {
     engine.domain.record().counter(Counter.slowSizes + Counter.sizeClass(UInt64(max(1, count)))).addAsOnlyWriter(1)
+  }
+}
+
+extension SlowRead {
+  /// Copies what is held and claimed: so the file does not become shorter than what is copied, and a retry is never shorter.
+  /// - Returns: bytes copied, 0 past the end of the file; nil if folios are missing after all.
+  func copy<S: Sink>(offset: UInt64, count: Int, into sink: inout S) -> Int? {
+    let words = file.words
+    let record = file.engine.domain.record()
+    while true {
+      file.engine.domain.enter(record)
+      let copied = Hit.general(words, limit: words.length, record: record, offset: offset, count: count, into: &sink)
+      record.exit()
+      if copied >= 0 { return copied }
+      // Overtaken: the way to a slot has changed, not what it says.
+      if copied == notServed { return Int64(offset) < file.length ? nil : 0 }
+    }
   }
 }

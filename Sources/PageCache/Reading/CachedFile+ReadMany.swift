@@ -35,7 +35,9 @@ extension CachedFile {
       while start < requests.count {
         let end = min(start + Hit.groupSize, requests.count)
         let group = unsafe UnsafeMutableBufferPointer(rebasing: requests[start..<end])
-        unsafe readGroup(group)
+        // A pass for the requests that were overtaken lasts until they are done again.
+        let pass = unsafe ReadPass(keepsWords, isTaken: readGroup(group))
+        defer { extendLifetime(pass) }
         do throws(CacheError) {
           for index in 0..<group.count where unsafe group[index].bytesRead == notServed {
             unsafe group[index].bytesRead = try unsafe read(
@@ -53,13 +55,15 @@ extension CachedFile {
   }
 
   /// Serves what it can of a group in one read section; the rest is left `notServed`.
-  private func readGroup(_ group: UnsafeMutableBufferPointer<ReadRequest>) {
+  /// - Returns: whether a pass was taken, for requests that were overtaken.
+  private func readGroup(_ group: UnsafeMutableBufferPointer<ReadRequest>) -> Bool {
     guard let record = ThreadRecord.fast(slot: slotNumber) else {
       for index in 0..<group.count { unsafe group[index].bytesRead = notServed }
-      return
+      return false
     }
     record.enter(clock)
-    unsafe Hit.group(FileWords(word: active.loadAcquire()), scratch: record.scratch, group)
+    let isOvertaken = unsafe Hit.group(FileWords(word: active.loadAcquire()), scratch: record.scratch, group)
+    if isOvertaken { keepsWords.takePass() }
     record.exit()
     for index in 0..<group.count {
       let count = unsafe group[index].bytesRead
@@ -67,6 +71,7 @@ extension CachedFile {
         record.counter(Counter.hitSizes &+ Counter.sizeClass(UInt64(truncatingIfNeeded: count))).addAsOnlyWriter(1)
       }
     }
+    return isOvertaken
   }
 }
 
@@ -80,10 +85,11 @@ extension Hit {
   /// Plain hits for a group. The caller has entered the read section.
   ///
   /// The scratch space holds for each request the address of the slot that was reached, and the entry read there.
+  /// - Returns: whether a request was overtaken after its buffer had been written to.
   static func group(
     _ words: FileWords, scratch: UnsafeMutablePointer<UInt64>,
     _ group: UnsafeMutableBufferPointer<CachedFile.ReadRequest>
-  ) {
+  ) -> Bool {
     let size = words.size.loadAcquire()
     let top = Entry(word: words.root.loadAcquire())
     let count = group.count
@@ -143,10 +149,15 @@ extension Hit {
     }
     acquireFence()
     let isSameSize = words.size.loadRelaxed() == size
+    var isOvertaken = false
     for index in 0..<count where unsafe group[index].bytesRead != notServed {
       let isUnchanged = unsafe slot(scratch[2 &* index]).loadRelaxed() == scratch[2 &* index &+ 1]
-      if !isUnchanged || !isSameSize { unsafe group[index].bytesRead = notServed }
+      if !isUnchanged || !isSameSize {
+        unsafe group[index].bytesRead = notServed
+        isOvertaken = true
+      }
     }
+    return isOvertaken
   }
 
   @inline(__always)

@@ -49,7 +49,7 @@ package struct ReferencedReader: Sendable {
         return done
       }
     }
-    return try unsafe file.readSlowly(offset: offset, into: buffer)
+    return try unsafe file.readSlowly(offset: offset, into: buffer, hasPass: false)
   }
 
   /// As `Hit.plain`, as far as the slot goes; but the entry is confirmed before the copy: the reference keeps the frame from then on.

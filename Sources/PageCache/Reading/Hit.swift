@@ -17,8 +17,13 @@ import ReadCopyUpdate
 // `plain` serves what lies in one slot and needs no cold work, and `run` what lies in slots side by side whose memory lies side by side, which is
 // what a sequential fill makes. `general` serves the rest: scattered slots, holes, first accesses.
 
-/// A read that has not been served: the slow path must look.
+/// A read that has not been served, and has written nothing to the caller's memory: the slow path must look.
 let notServed = -1
+/// A read that was overtaken by a change after it had written to the caller's memory. Whoever gets this is still in the read section, and takes a pass
+/// of the file's gate before leaving it, so that the file cannot become shorter before the read has been done again (P3).
+let overtaken = -2
+/// A read that found something changing, and has written nothing: it will be over soon.
+let beingChanged = -3
 
 enum Hit {
   /// Copies up to `count` bytes that lie in one slot. The caller has entered the read section.
@@ -53,7 +58,7 @@ enum Hit {
     // The words are found anew, which is a load instead of a register saved across the copy; a closed handle's file has no size.
     guard location.slot.loadRelaxed() == entry.word, FileWords(word: active.loadRelaxed()).size.loadRelaxed() == size
     else {
-      return notServed
+      return overtaken
     }
     return Int(truncatingIfNeeded: count)
   }
@@ -84,41 +89,46 @@ enum Hit {
     acquireFence()
     for number in 0...more {
       let word = unsafe SharedWord(at: slots + number &* 8).loadRelaxed()
-      guard word == first.entry.word &+ UInt64(truncatingIfNeeded: number) &<< shift else { return notServed }
+      guard word == first.entry.word &+ UInt64(truncatingIfNeeded: number) &<< shift else { return overtaken }
     }
-    return words.size.loadRelaxed() == size ? Int(truncatingIfNeeded: count) : notServed
+    return words.size.loadRelaxed() == size ? Int(truncatingIfNeeded: count) : overtaken
   }
 
   /// Copies up to `count` bytes, which may cross any number of slots. The caller has entered the read section.
-  /// - Parameter count: at most the atomic length, so that the words fit the thread's scratch space.
-  /// - Returns: bytes copied, or `notServed` if something is missing or kept changing.
+  /// - Parameters:
+  ///   - limit: the word that says how far the file goes: `FileWords.size`, or `FileWords.length` for a reader whom the gate does not concern.
+  ///   - count: at most the atomic length, so that the words fit the thread's scratch space.
+  /// - Returns: bytes copied; `notServed` if something is missing, `beingChanged` if something is changing; `overtaken` if the sink was written to and
+  ///   what it got may be no more.
   /// - Cost: as `plain`, for each slot; a compare-and-exchange for each slot that is read for the first time since reclaim passed.
   static func general<S: Sink>(
-    _ words: FileWords, record: ThreadRecord, offset: UInt64, count wanted: Int, into sink: inout S
+    _ words: FileWords, limit: SharedWord, record: ThreadRecord, offset: UInt64, count wanted: Int, into sink: inout S
   ) -> Int {
+    var failure = notServed
     for _ in 0..<attempts {
-      let size = words.size.loadAcquire()
-      guard offset < size, wanted > 0 else { return notServed }
+      // Acquire pairs with the release in `FileCore.publish(length:)`: the root covers what the length says.
+      let size = limit.loadAcquire()
+      guard offset < size, wanted > 0 else { return failure }
       let count = min(UInt64(wanted), size - offset)
-      guard let slots = unsafe gather(words, scratch: record.scratch, offset: offset, count: count) else {
-        return notServed
-      }
+      let slots = unsafe gather(words, scratch: record.scratch, offset: offset, count: count)
+      guard slots > 0 else { return failure == overtaken ? overtaken : slots }
       sink.rewind()
       unsafe copy(words, scratch: record.scratch, slots: slots, offset: offset, count: count, into: &sink)
       acquireFence()
-      if words.size.loadRelaxed() == size, unsafe areUnchanged(record.scratch, slots: slots) { return Int(count) }
+      if limit.loadRelaxed() == size, unsafe areUnchanged(record.scratch, slots: slots) { return Int(count) }
+      failure = overtaken
       record.counter(Counter.retries).addAsOnlyWriter(1)
     }
-    return notServed
+    return failure
   }
 
   private static var attempts: Int { 4 }
 
   /// Notes every slot of the range in two words: its address, with its shift in the eight bits that user addresses do not use, and its entry.
-  /// - Returns: how many slots, or nil if one has nothing to read.
+  /// - Returns: how many slots, or `notServed` or `beingChanged` if one cannot be read.
   private static func gather(
     _ words: FileWords, scratch: UnsafeMutablePointer<UInt64>, offset: UInt64, count: UInt64
-  ) -> Int? {
+  ) -> Int {
     let slotMask = words.slotMask
     let last = offset + count - 1
     var position = offset
@@ -130,12 +140,12 @@ enum Hit {
         location = next
       } else {
         guard let found = PageIndex.locateCovered(root: words.root, slotMask: slotMask, key: position) else {
-          return nil
+          return notServed
         }
         location = found
       }
       let entry = location.entry
-      guard entry.isStable || entry.isHole else { return nil }
+      guard entry.isStable || entry.isHole else { return entry.isChanging ? beingChanged : notServed }
       if entry.isFolio, !entry.isAccessed { location.setAccessed() }
       assert(number < ThreadRecord.scratchCount / 2)
       unsafe scratch[2 &* number] = UInt64(UInt(bitPattern: location.slot.address)) | location.shift &<< 56

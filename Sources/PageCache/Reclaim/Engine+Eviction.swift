@@ -20,15 +20,20 @@ extension Engine {
   /// Nodes for a change of a range of pages, or nil when there is no room for them.
   func reserveNodes(for index: PageIndex, from first: UInt64, through last: UInt64) -> NodeReserve? {
     var reserve = NodeReserve(for: index)
-    let needed = index.nodesNeeded(from: first, through: last)
+    guard fill(&reserve, to: index.nodesNeeded(from: first, through: last)) else { return nil }
+    return reserve
+  }
+
+  /// Fills a reserve up to so many nodes; false when there is no room for them.
+  func fill(_ reserve: inout NodeReserve, to needed: Int) -> Bool {
+    if reserve.count >= needed { return true }
     let done = allocate(attempts: 10_000) {
       if reserve.fill(to: needed) { return true }
       // All or nothing: two callers that each wait with a part would wait for each other (R12).
       reserve.giveBack()
       return nil
     }
-    if done == nil { return nil }
-    return reserve
+    return done != nil
   }
 
   /// Tries, evicts, waits for the grace period, tries again.
@@ -46,6 +51,8 @@ extension Engine {
       // Others may have taken what this round freed: as long as frames go round, trying again makes sense.
       if let value = attempt() { return value }
       guard evicted == 0, reclaimed == 0 else { continue }
+      // Holes take nodes, and are learnt again when they are missed.
+      if fruitless == 0, shedHoles() > 0 { continue }
       // Every frame is held at this moment, by borrowers or by fills about to be published. Wait a little for them.
       fruitless += 1
       let limit = fillsAtStores.value > 0 ? Engine.fruitlessRoundsBesideFills : Engine.fruitlessRounds
@@ -93,10 +100,12 @@ extension Engine {
     guard let file = file(number: owner) else { return false }
     let index = file.index
     let evicted = index.withLock { () -> Bool in
-      guard let found = index.next(from: page, through: page), found.entry.isFolio,
+      guard let found = index.next(from: page, through: page), found.entry.isStable,
         found.entry.frame(shift: pool.frameShift) == head, found.entry.headFrame(shift: pool.frameShift) == head
       else { return false }
       let last = page + (1 << UInt64(found.entry.order) - 1)
+      // What its store does not safely have stays, and what is being changed.
+      guard isEvictable(file, from: page, through: last) else { return false }
       if sparingAccessed, clearAccessed(index, from: page, through: last) { return false }
       // Only the index's own reference is left, and nobody takes another from here on.
       guard pool.table[head].freeze(expecting: 1) else { return false }
@@ -111,6 +120,39 @@ extension Engine {
     record.counter(Counter.evictedFrames).addAsOnlyWriter(1 << UInt64(pool.table[head].order))
     pool.retire(head)
     return true
+  }
+
+  /// Whether a folio owes nothing and nobody is changing it. Expects the index lock held.
+  private func isEvictable(_ file: FileCore, from first: UInt64, through last: UInt64) -> Bool {
+    var page = first
+    while page <= last, let found = file.index.next(from: page, through: last) {
+      if found.entry.isChanging || file.isOwed(found.location, page: found.page) { return false }
+      page = found.lastPage + 1
+    }
+    return true
+  }
+
+  /// Forgets the holes of all files, for the nodes that they take.
+  /// - Returns: entries erased.
+  private func shedHoles() -> Int {
+    var erased = 0
+    for file in openFiles {
+      file.index.withLock {
+        var page: UInt64 = 0
+        while let found = file.index.next(from: page, through: file.index.geometry.maximumPage) {
+          if found.entry.isHole {
+            // In its place a writer may be about to put a page for which it has counted nodes: only where nobody has a claim.
+            if unsafe !file.ranges.isBlocked(first: found.page, last: found.lastPage, mode: .changingStore) {
+              file.index.eraseSlot(of: found)
+              erased += 1
+            }
+          }
+          if found.lastPage >= file.index.geometry.maximumPage { break }
+          page = found.lastPage + 1
+        }
+      }
+    }
+    return erased
   }
 
   /// Clears the access bits of a folio's slots. Returns whether any was set. Expects the index lock held.

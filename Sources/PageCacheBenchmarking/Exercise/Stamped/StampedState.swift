@@ -1,5 +1,5 @@
 /// A change of the files of a group, in cells.
-package enum StampedChange: Sendable {
+enum StampedChange: Sendable {
   case write(file: Int, cells: Range<Int>)
   case zero(file: Int, cells: Range<Int>, isGrowing: Bool)
   case resize(file: Int, cells: Int)
@@ -10,24 +10,17 @@ package enum StampedChange: Sendable {
 }
 
 /// The stamps of all cells of a group's files, after a number of changes.
-package struct StampedState: Sendable {
+struct StampedState {
   let group: Int
   /// Bytes before the first cell, zero for ever: so that cells and pages do not begin at the same places.
   let phase: Int
-  package private(set) var version: UInt64 = 0
-  package private(set) var files: [[UInt64]]
+  private(set) var version: UInt64 = 0
+  private(set) var files: [[UInt64]]
 
-  package init(group: Int, files: Int, phase: Int) {
+  init(group: Int, files: Int, phase: Int) {
     self.group = group
     self.phase = phase
     self.files = Array(repeating: [], count: files)
-  }
-
-  /// One file alone.
-  init(group: Int, files: [[UInt64]]) {
-    self.group = group
-    phase = 0
-    self.files = files
   }
 
   func size(_ file: Int) -> Int { phase + files[file].count * Stamp.cellBytes }
@@ -37,7 +30,7 @@ package struct StampedState: Sendable {
     Int64(phase + cells.lowerBound * Stamp.cellBytes)..<Int64(phase + cells.upperBound * Stamp.cellBytes)
   }
 
-  package mutating func apply(_ change: StampedChange) {
+  mutating func apply(_ change: StampedChange) {
     version += 1
     switch change {
     case .write(let file, let cells):
@@ -67,19 +60,6 @@ package struct StampedState: Sendable {
 
   private mutating func grow(_ file: Int, to cells: Int) {
     if files[file].count < cells { files[file] += repeatElement(0, count: cells - files[file].count) }
-  }
-
-  /// All bytes of a file.
-  package func contents(_ file: Int) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: phase)
-    bytes.reserveCapacity(size(file))
-    for stamp in files[file] {
-      for place in 0..<8 {
-        let word = Stamp.word(stamp, place)
-        for byte in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: word &>> (UInt64(byte) &* 8))) }
-      }
-    }
-    return bytes
   }
 
   /// How many bytes a read returns.

@@ -1,0 +1,90 @@
+import Folios
+import PageIndex
+import Primitives
+
+// The barrier: the one way in which what the cache says of a file changes, but for a page that arrives from the store or leaves by eviction, of which the
+// contents stay the same. Every operation that changes a file ends here. Entries change like this:
+//
+//   what                      entry before          entry after                     rule
+//   ------------------------- --------------------- ------------------------------- ------------------------------------------------
+//   fill                      empty                 folio                           pages claimed for reading or more; one fill a page
+//   learn a hole              empty                 hole                            claimed, or nobody else can have changed the store
+//   evict                     folio                 empty                           owes nothing, count frozen at 1, not changing
+//   write, zero in place      folio                 same frame, next version        marked *changing* in between
+//   write to nothing, a hole  empty, hole           folio                           stored as *changing*, then published
+//   write what is lent        folio                 another folio                   the same; the lent one stays as it was
+//   punch, zero, truncate     folio, hole           hole, or empty past the end     marked, then swept
+//   collapse, insert, clone   folio, hole           empty                           the store is changed while the pages are claimed
+//
+// Order of a change, with the pages claimed so that nobody else changes or fills them:
+//   1. get everything that has to be waited for: frames, index nodes, missing parts of pages, a grace period before a version wraps
+//   2. with the file's lock held, mark all entries; see that nobody has borrowed what is to be changed in place
+//   3. publish the length, if it changes
+//   4. copy the bytes
+//   5. with the file's lock held, sweep: publish every entry with its new word
+// Nothing waits between 2 and 5. A reader that sees any part of the new state sees no part of the old one, because all of it was marked before (L10).
+
+/// What a change leaves to be done.
+enum ChangeDebt {
+  case none
+  /// The store has it not.
+  case dirty
+  /// The store has it, and may lose it.
+  case written
+}
+
+/// A frame that will take the place of what a page has now, filled but for the bytes of the change.
+struct PreparedPage {
+  let page: UInt64
+  let frame: UInt64
+}
+
+/// What a change has in hand before it marks anything.
+struct PreparedChange: ~Copyable {
+  let pool: FramePool
+  var nodes: NodeReserve
+  /// In order of pages.
+  private(set) var pages: [PreparedPage] = []
+  /// A grace period has gone by since the pages were claimed: versions may start again from zero.
+  var mayWrap = false
+
+  init(_ file: FileCore) {
+    pool = file.engine.pool
+    nodes = NodeReserve(for: file.index)
+  }
+
+  /// Nobody has seen the frames that were not used.
+  deinit { for page in pages { pool.free(page.frame) } }
+
+  func frame(for page: UInt64) -> UInt64? {
+    var low = 0
+    var high = pages.count
+    while low < high {
+      let middle = (low + high) / 2
+      if pages[middle].page < page { low = middle + 1 } else { high = middle }
+    }
+    return low < pages.count && pages[low].page == page ? pages[low].frame : nil
+  }
+
+  mutating func add(_ page: UInt64, frame: UInt64) {
+    if let last = pages.last, last.page >= page {
+      let place = pages.firstIndex { $0.page > page } ?? pages.endIndex
+      pages.insert(PreparedPage(page: page, frame: frame), at: place)
+    } else {
+      pages.append(PreparedPage(page: page, frame: frame))
+    }
+  }
+
+  /// The frames are in the index now.
+  mutating func handOver() { pages.removeAll() }
+}
+
+/// A slot that is marked, and what it becomes.
+struct MarkedSlot {
+  let location: PageIndex.Location
+  let page: UInt64
+  /// The word that is published.
+  let published: Entry
+  /// Whether its bytes are changed in place. Else they were made before.
+  let isInPlace: Bool
+}

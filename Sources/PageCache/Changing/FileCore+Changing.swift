@@ -1,0 +1,136 @@
+import Folios
+import PageIndex
+import Primitives
+
+extension FileCore {
+  /// Bytes of the pool that a slot names.
+  func address(of entry: Entry) -> UnsafeMutableRawPointer {
+    // Safe: an entry of this index names bytes of its arena.
+    unsafe engine.pool.arena.base + Int(entry.arenaOffset)
+  }
+
+  func entry(frame: UInt64, version: UInt64, flags: UInt64) -> Entry {
+    .folio(arenaOffset: frame << frameShift, order: 0, version: version, flags: flags)
+  }
+
+  /// The word that takes the place of an entry when its bytes have changed in place; nil if its version would wrap and may not.
+  func successor(of entry: Entry, mayWrap: Bool) -> Entry? {
+    let version: UInt64
+    if let next = index.successor(of: entry) { version = next } else if mayWrap { version = 0 } else { return nil }
+    // Accessed: so that the next read of it is a plain hit.
+    return .folio(
+      arenaOffset: entry.arenaOffset, order: entry.order, version: version,
+      flags: Entry.upToDateBit | Entry.accessedBit | entry.word & Entry.readAheadBit)
+  }
+
+  /// Pages of the folio that an entry belongs to.
+  func folio(of found: PageIndex.Found) -> ClosedRange<UInt64> { folio(of: found.location, page: found.page) }
+
+  /// The same, for the entry that was located for a page.
+  func folio(of location: PageIndex.Location, page: UInt64) -> ClosedRange<UInt64> {
+    let shift = engine.pool.frameShift
+    let entry = location.entry
+    let first = page & ~(1 << location.shift - 1) - (entry.frame(shift: shift) - entry.headFrame(shift: shift))
+    return first...first + (1 << UInt64(entry.order) - 1)
+  }
+
+  /// Whether somebody besides the index holds a folio. Before it is marked, a guess; after that and a fence, the truth: see `CachedFile.borrow`.
+  func isBorrowed(_ entry: Entry) -> Bool {
+    engine.pool.table[entry.headFrame(shift: engine.pool.frameShift)].references.loadRelaxed() != 1
+  }
+
+  /// Marks an entry. Relaxed: the fence in `confirmMarks` orders it before the bytes.
+  func mark(_ location: PageIndex.Location) {
+    // A store will do: the lock is held, and a reader's compare-and-exchange of the access bit names the whole word.
+    location.slot.storeRelaxed(location.entry.word | Entry.changingBit)
+  }
+
+  /// Takes the marks off again: nothing has changed.
+  func unmark(_ slots: [MarkedSlot]) {
+    // Release: as strong as any word that names a frame.
+    for slot in slots { slot.location.slot.storeRelease(slot.location.entry.word) }
+  }
+
+  /// Whether nobody has borrowed what has been marked. Expects the index lock held.
+  ///
+  /// A borrower counts, then looks at the entry; this marks, then looks at the count. Sequentially consistent, both: one of them sees the other. The
+  /// fence also keeps the marks before the first byte that is changed (R13); it pairs with the acquire fence of a reader's check.
+  func confirmMarks(_ slots: [MarkedSlot]) -> Bool {
+    sequentialFence()
+    return slots.allSatisfy { !$0.isInPlace || !isBorrowed($0.location.entry) }
+  }
+
+  /// Publishes what was marked. Expects the index lock held. Release pairs with the acquire of `PageIndex.locate`: the bytes come first.
+  func publish(_ slots: [MarkedSlot], debt: ChangeDebt) -> Int {
+    var owed = 0
+    for slot in slots {
+      slot.location.slot.storeRelease(slot.published.word)
+      switch debt {
+      case .none: break
+      case .dirty: owed += markDirty(slot.location, page: slot.page)
+      case .written: owed += markWritten(slot.location, page: slot.page)
+      }
+    }
+    return owed
+  }
+
+  /// Takes a folio's reference of the index back, once none of its slots is in the index.
+  func release(heads: [UInt64]) {
+    for head in heads { engine.pool.giveBackReference(head) }
+  }
+
+  /// Nodes and frames for a change that needs so many more, found without any lock.
+  func prepare(
+    _ change: inout PreparedChange, nodes: Int, operation: CacheError.Operation, range: Range<Int64>
+  ) throws(CacheError) {
+    guard engine.fill(&change.nodes, to: nodes) else { throw noFrames(operation, range) }
+  }
+
+  /// Makes a frame for a page, with what the page holds now but for what the change overwrites.
+  /// - Parameters:
+  ///   - overwritten: bytes of the page that need not be there.
+  ///   - source: a folio's entry to copy from, which the claim keeps as it is; nil for a page that is not cached.
+  ///   - isZero: the page is in a hole.
+  func preparePage(
+    _ page: UInt64, overwritten: Range<Int>, copying source: Entry?, isZero: Bool, into change: inout PreparedChange,
+    operation: CacheError.Operation, range: Range<Int64>
+  ) throws(CacheError) -> UnsafeMutableRawPointer {
+    guard let frame = engine.allocateFrames(order: 0) else { throw noFrames(operation, range) }
+    let address = unsafe engine.pool.address(of: frame)
+    if overwritten != 0..<frameByteCount {
+      if let source {
+        unsafe racyCopy(to: address, from: self.address(of: source), count: frameByteCount)
+      } else if isZero {
+        unsafe zeroBytes(address, count: frameByteCount)
+      } else {
+        do throws(CacheError) { try unsafe readPage(page, into: address, operation: operation) } catch {
+          engine.pool.free(frame)
+          throw error
+        }
+      }
+    }
+    change.add(page, frame: frame)
+    return unsafe address
+  }
+
+  /// Puts a prepared frame into the index, as changing. Expects the index lock held and the nodes in the reserve.
+  /// - Returns: the slot; and the head of the folio whose place it took, if that was one.
+  func storePrepared(
+    _ page: UInt64, frame: UInt64, nodes: inout NodeReserve
+  ) -> (slot: MarkedSlot, replaced: UInt64?) {
+    let old = index.locate(page)?.entry
+    let metadata = engine.pool.table[frame]
+    metadata.owner.storeRelaxed(number)
+    metadata.page.storeRelaxed(page)
+    metadata.setState(.cached, order: 0)
+    metadata.thaw(to: 1)
+    let changing = entry(frame: frame, version: 0, flags: Entry.changingBit)
+    index.store(page, order: 0, reserve: &nodes) { _ in changing }
+    guard let location = index.locate(page) else { preconditionFailure("it has just been stored") }
+    // Version 0, also now: nobody accepts a word that is marked, and the frame is new.
+    let published = entry(frame: frame, version: 0, flags: Entry.upToDateBit | Entry.accessedBit)
+    let slot = MarkedSlot(location: location, page: page, published: published, isInPlace: false)
+    guard let old, old.isFolio else { return (slot, nil) }
+    return (slot, old.headFrame(shift: engine.pool.frameShift))
+  }
+}

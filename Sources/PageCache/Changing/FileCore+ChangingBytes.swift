@@ -1,0 +1,183 @@
+import Folios
+import PageIndex
+import Primitives
+
+extension FileCore {
+  /// Gets in hand what writing a range needs, and marks it: steps 1 to 3 of a change. The caller has claimed the pages, and reserved frames.
+  ///
+  /// With the lock held at its end, so that the caller can go on under it.
+  /// - Parameters:
+  ///   - range: not empty, at most the atomic length.
+  ///   - beforeMarking: called without the lock once everything is in hand, before anything is marked: this is when the store is written.
+  ///     If it throws, nothing has changed. It may return fewer bytes than the range has: then only these are changed.
+  /// - Returns: the marked slots, in order; and the heads of folios that are out of the index.
+  func markBytes(
+    _ range: Range<Int64>, bytes: UnsafeRawBufferPointer, operation: CacheError.Operation,
+    beforeMarking: () throws(CacheError) -> Int
+  ) throws(CacheError) -> (slots: [MarkedSlot], replaced: [UInt64], range: Range<Int64>) {
+    var change = PreparedChange(self)
+    var range = range
+    var pages = self.pages(offset: UInt64(range.lowerBound), count: UInt64(range.count))
+    var isStoreAsked = false
+    while true {
+      index.lock()
+      let survey = surveyBytes(range, pages, &change)
+      if survey.isReady {
+        guard isStoreAsked else {
+          index.unlock()
+          let accepted = try beforeMarking()
+          isStoreAsked = true
+          guard accepted < range.count else { continue }
+          // What was prepared has all of the bytes in it.
+          change = PreparedChange(self)
+          range = range.lowerBound..<range.lowerBound + Int64(accepted)
+          pages = self.pages(offset: UInt64(range.lowerBound), count: UInt64(accepted))
+          continue
+        }
+        if let (slots, replaced) = markLocked(range, pages, &change) { return (slots, replaced, range) }
+      }
+      index.unlock()
+      if survey.mustWait {
+        engine.domain.synchronize()
+        change.mayWrap = true
+      }
+      try prepare(&change, nodes: survey.nodes, operation: operation, range: range)
+      for need in survey.needs {
+        let covered = overwritten(of: need.page, by: range)
+        let address = try unsafe preparePage(
+          need.page, overwritten: covered, copying: need.source, isZero: need.isZero, into: &change,
+          operation: operation, range: range)
+        guard !covered.isEmpty else { continue }
+        let from = Int(Int64(need.page << frameShift) + Int64(covered.lowerBound) - range.lowerBound)
+        // Nobody else sees this frame yet.
+        unsafe racyCopy(
+          to: address + covered.lowerBound, from: bytes.baseAddress.unsafelyUnwrapped + from, count: covered.count)
+      }
+    }
+  }
+
+  /// A page that needs another frame.
+  private struct Need {
+    let page: UInt64
+    let source: Entry?
+    let isZero: Bool
+  }
+
+  private struct Survey {
+    var needs: [Need] = []
+    var nodes = 0
+    /// A version would wrap.
+    var mustWait = false
+    var isReady = false
+  }
+
+  /// Bytes of a page that a range covers.
+  private func overwritten(of page: UInt64, by range: Range<Int64>) -> Range<Int> {
+    let start = Int64(page << frameShift)
+    let low = max(0, range.lowerBound - start)
+    return Int(low)..<Int(max(low, min(Int64(frameByteCount), range.upperBound - start)))
+  }
+
+  /// Looks what is there and what is missing. Expects the index lock held.
+  private func surveyBytes(
+    _ range: Range<Int64>, _ pages: ClosedRange<UInt64>, _ change: inout PreparedChange
+  ) -> Survey {
+    var survey = Survey()
+    let stored = unsafe storeState.size
+    var page = pages.lowerBound
+    while page <= pages.upperBound {
+      let location = index.locate(page)
+      guard let location, location.entry.isStable else {
+        // Nothing is known, or a hole.
+        let isZero = location?.entry.isHole ?? false || Int64(page << frameShift) >= stored
+        if change.frame(for: page) == nil { survey.needs.append(Need(page: page, source: nil, isZero: isZero)) }
+        page += 1
+        continue
+      }
+      let last = page | (1 << location.shift - 1)
+      if change.frame(for: page) == nil {
+        if isBorrowed(location.entry) {
+          needOthers(for: page, location, &change, &survey)
+        } else if successor(of: location.entry, mayWrap: change.mayWrap) == nil {
+          survey.mustWait = true
+        }
+      }
+      page = last + 1
+    }
+    if !survey.needs.isEmpty || !change.pages.isEmpty {
+      // Copies of large folios may reach beyond the range.
+      var all = pages
+      for page in survey.needs.map(\.page) + [change.pages.first?.page, change.pages.last?.page].compactMap(\.self) {
+        all = min(all.lowerBound, page)...max(all.upperBound, page)
+      }
+      survey.nodes = index.nodesNeeded(
+        from: all.lowerBound, through: all.upperBound, covering: pageCount(range.upperBound))
+    }
+    if range.upperBound > length { survey.nodes += index.nodesToCover(pages: pageCount(range.upperBound)) }
+    survey.isReady = survey.needs.isEmpty && !survey.mustWait && change.nodes.count >= survey.nodes
+    return survey
+  }
+
+  /// Whoever has borrowed a folio keeps it as it is; the file gets other frames, for all of its pages. Expects the index lock held.
+  private func needOthers(
+    for page: UInt64, _ location: PageIndex.Location, _ change: inout PreparedChange, _ survey: inout Survey
+  ) {
+    for other in folio(of: location, page: page) where change.frame(for: other) == nil {
+      guard let source = index.locate(other), !survey.needs.contains(where: { $0.page == other }) else { continue }
+      // The piece of the slot's memory that is this page's.
+      let within = (other & (1 << source.shift - 1)) << frameShift
+      survey.needs.append(Need(page: other, source: Entry(word: source.entry.word + within), isZero: false))
+    }
+  }
+
+  /// Marks everything. Expects the index lock held.
+  /// - Returns: nil if somebody has just borrowed a folio: then nothing is marked.
+  private func markLocked(
+    _ range: Range<Int64>, _ pages: ClosedRange<UInt64>, _ change: inout PreparedChange
+  ) -> (slots: [MarkedSlot], replaced: [UInt64])? {
+    // First what is changed in place: the marks can be taken off again.
+    var slots: [MarkedSlot] = []
+    slots.reserveCapacity(pages.count)
+    var page = pages.lowerBound
+    while page <= pages.upperBound {
+      guard change.frame(for: page) == nil, let location = index.locate(page),
+        let published = successor(of: location.entry, mayWrap: change.mayWrap)
+      else {
+        page += 1
+        continue
+      }
+      mark(location)
+      slots.append(MarkedSlot(location: location, page: page, published: published, isInPlace: true))
+      page = page | (1 << location.shift - 1) + 1
+    }
+    guard confirmMarks(slots) else {
+      unmark(slots)
+      return nil
+    }
+    let end = max(length, range.upperBound)
+    if end > length { index.cover(pages: pageCount(end), reserve: &change.nodes) }
+    var replaced: [UInt64] = []
+    for prepared in change.pages {
+      let (slot, head) = storePrepared(prepared.page, frame: prepared.frame, nodes: &change.nodes)
+      slots.append(slot)
+      if let head, replaced.last != head { replaced.append(head) }
+    }
+    change.handOver()
+    if end > length { publishLocked(length: end) }
+    return (slots, replaced)
+  }
+
+  /// Copies bytes into slots that are changed in place: step 4.
+  func copyBytes(_ bytes: UnsafeRawBufferPointer, of range: Range<Int64>, into slots: [MarkedSlot]) {
+    for slot in slots where slot.isInPlace {
+      let shift = slot.location.shift + frameShift
+      let slotStart = Int64(slot.page << frameShift) & ~(1 << Int64(shift) - 1)
+      let low = max(slotStart, range.lowerBound)
+      let high = min(slotStart + 1 << Int64(shift), range.upperBound)
+      // Safe: both pieces lie inside what the slot names and inside the bytes.
+      unsafe racyStore(
+        to: address(of: slot.location.entry) + Int(low - slotStart),
+        from: bytes.baseAddress.unsafelyUnwrapped + Int(low - range.lowerBound), count: Int(high - low))
+    }
+  }
+}

@@ -1,0 +1,226 @@
+import Folios
+import PageIndex
+import Primitives
+
+extension FileCore {
+  /// Makes a range read as zero: punched, zeroed, or past a new end of the file. The caller has claimed the pages and whole folios around them for changing the
+  /// store, and reserved frames.
+  /// - Parameters:
+  ///   - becomesHole: whole pages get hole entries; else the index forgets them, because the file ends before them.
+  ///   - newLength: published in between.
+  ///   - changingStore: has the store do it, once everything is in hand. If it throws, nothing has changed.
+  func changeToZero(
+    _ range: Range<Int64>, becomesHole: Bool, newLength: Int64?, operation: CacheError.Operation,
+    changingStore: () throws(CacheError) -> Void
+  ) throws(CacheError) {
+    let end = newLength ?? length
+    // Past the end everything is zero: so a range that reaches it has no last part of a page.
+    let firstWhole = pageCount(range.lowerBound)
+    let endWhole =
+      range.upperBound >= end ? max(firstWhole, pageCount(range.upperBound)) : UInt64(range.upperBound) >> frameShift
+    let whole = firstWhole..<max(firstWhole, endWhole)
+    let touched =
+      UInt64(range.lowerBound)
+      >> frameShift...max(UInt64(range.lowerBound) >> frameShift, pageCount(range.upperBound) - 1)
+    var change = PreparedChange(self)
+    var isStoreChanged = false
+    while true {
+      index.lock()
+      let survey = surveyZero(range, whole, touched, newLength, &change)
+      if survey.isReady, !isStoreChanged {
+        index.unlock()
+        try changingStore()
+        isStoreChanged = true
+        continue
+      }
+      if survey.isReady, let slots = markZeroLocked(range, whole, touched, &change) {
+        if let newLength {
+          index.cover(pages: pageCount(newLength), reserve: &change.nodes)
+          publishLocked(length: newLength)
+        }
+        index.unlock()
+        zeroBytes(of: range, in: slots.inPlace)
+        index.lock()
+        var heads = slots.replaced
+        _ = publish(slots.inPlace, debt: .none)
+        sweepLocked(whole, becomesHole: becomesHole, &change, &heads)
+        index.unlock()
+        release(heads: heads)
+        return
+      }
+      index.unlock()
+      if survey.mustWait {
+        engine.domain.synchronize()
+        change.mayWrap = true
+      }
+      try prepare(&change, nodes: survey.nodes, operation: operation, range: range)
+      for (page, source) in survey.needs {
+        _ = try unsafe preparePage(
+          page, overwritten: 0..<0, copying: source, isZero: false, into: &change, operation: operation, range: range)
+        zeroPrepared(page, range, change)
+      }
+    }
+  }
+
+  private struct ZeroSurvey {
+    var needs: [(UInt64, Entry)] = []
+    var nodes = 0
+    var mustWait = false
+    var isReady = false
+  }
+
+  /// Slots that keep their folio: those of folios that do not lie wholly among the pages that go.
+  private func forEachInPlace(
+    _ whole: Range<UInt64>, _ touched: ClosedRange<UInt64>, _ body: (PageIndex.Found) -> Void
+  ) {
+    var page = touched.lowerBound
+    while page <= touched.upperBound, let found = index.next(from: page, through: touched.upperBound) {
+      if found.entry.isFolio {
+        let folio = folio(of: found)
+        if folio.lowerBound < whole.lowerBound || folio.upperBound >= whole.upperBound || whole.isEmpty { body(found) }
+      }
+      page = found.lastPage + 1
+    }
+  }
+
+  private func surveyZero(
+    _ range: Range<Int64>, _ whole: Range<UInt64>, _ touched: ClosedRange<UInt64>, _ newLength: Int64?,
+    _ change: inout PreparedChange
+  ) -> ZeroSurvey {
+    var survey = ZeroSurvey()
+    forEachInPlace(whole, touched) { found in
+      if isBorrowed(found.entry) {
+        for page in folio(of: found) where change.frame(for: page) == nil {
+          guard let source = index.locate(page), !survey.needs.contains(where: { $0.0 == page }) else { continue }
+          let within = (page & (1 << source.shift - 1)) << frameShift
+          survey.needs.append((page, Entry(word: source.entry.word + within)))
+        }
+      } else if change.frame(for: found.page) == nil, successor(of: found.entry, mayWrap: change.mayWrap) == nil {
+        survey.mustWait = true
+      }
+    }
+    var nodes = 0
+    if !whole.isEmpty {
+      nodes += 2 * index.boundaryNodesNeeded(from: whole.lowerBound, through: whole.upperBound - 1)
+      nodes += index.boundaryNodesNeeded(from: whole.lowerBound, through: whole.lowerBound)
+    }
+    let replaced = survey.needs.map(\.0) + change.pages.map(\.page)
+    if let low = replaced.min(), let high = replaced.max() { nodes += index.nodesNeeded(from: low, through: high) }
+    if let newLength { nodes += index.nodesToCover(pages: pageCount(newLength)) }
+    survey.nodes = nodes
+    survey.isReady = survey.needs.isEmpty && !survey.mustWait && change.nodes.count >= nodes
+    return survey
+  }
+
+  /// Marks everything that changes. Expects the index lock held. Nil if somebody has just borrowed a folio.
+  private func markZeroLocked(
+    _ range: Range<Int64>, _ whole: Range<UInt64>, _ touched: ClosedRange<UInt64>, _ change: inout PreparedChange
+  ) -> (inPlace: [MarkedSlot], replaced: [UInt64])? {
+    var slots: [MarkedSlot] = []
+    forEachInPlace(whole, touched) { found in
+      guard change.frame(for: found.page) == nil, let published = successor(of: found.entry, mayWrap: change.mayWrap)
+      else { return }
+      mark(found.location)
+      slots.append(MarkedSlot(location: found.location, page: found.page, published: published, isInPlace: true))
+    }
+    guard confirmMarks(slots) else {
+      unmark(slots)
+      return nil
+    }
+    var replaced: [UInt64] = []
+    for prepared in change.pages {
+      let (slot, head) = storePrepared(prepared.page, frame: prepared.frame, nodes: &change.nodes)
+      slots.append(slot)
+      if let head, replaced.last != head { replaced.append(head) }
+    }
+    change.handOver()
+    // What goes is marked as well: else a reader could see a hole swept in before another page has gone.
+    if !whole.isEmpty {
+      var page = whole.lowerBound
+      while page < whole.upperBound, let found = index.next(from: page, through: whole.upperBound - 1) {
+        if found.entry.isFolio, !found.entry.isChanging { mark(found.location) }
+        page = found.lastPage + 1
+      }
+    }
+    return (slots, replaced)
+  }
+
+  /// Zeroes what a range covers of a page that is not in the index yet.
+  private func zeroPrepared(_ page: UInt64, _ range: Range<Int64>, _ change: borrowing PreparedChange) {
+    guard let frame = change.frame(for: page) else { return }
+    let start = Int64(page << frameShift)
+    let low = max(start, range.lowerBound)
+    let high = min(start + Int64(frameByteCount), range.upperBound)
+    if low < high {
+      unsafe Primitives.zeroBytes(engine.pool.address(of: frame) + Int(low - start), count: Int(high - low))
+    }
+  }
+
+  /// Zeroes what a range covers of slots that are marked.
+  private func zeroBytes(of range: Range<Int64>, in slots: [MarkedSlot]) {
+    for slot in slots where slot.isInPlace {
+      let byteCount = Int64(1) << Int64(slot.location.shift + frameShift)
+      let start = Int64(slot.page << frameShift) & ~(byteCount - 1)
+      let low = max(start, range.lowerBound)
+      let high = min(start + byteCount, range.upperBound)
+      // Safe: inside what the slot names.
+      if low < high { unsafe racyZero(address(of: slot.location.entry) + Int(low - start), count: Int(high - low)) }
+    }
+  }
+
+  /// Takes whole folios and holes out of a range of pages, and stores one hole instead where that is wanted. Expects the index lock held and, for folios,
+  /// their slots marked.
+  func sweepLocked(_ pages: Range<UInt64>, becomesHole: Bool, _ change: inout PreparedChange, _ heads: inout [UInt64]) {
+    guard !pages.isEmpty else { return }
+    let (first, last) = (pages.lowerBound, pages.upperBound - 1)
+    var page = first
+    var gap = first
+    /// Stores the hole in front of what stays.
+    func close(before end: UInt64, _ nodes: inout NodeReserve) {
+      if becomesHole, gap < end { index.storeHole(from: gap, through: end - 1, reserve: &nodes) }
+    }
+    while page <= last, let found = index.next(from: page, through: last) {
+      page = found.lastPage + 1
+      guard found.entry.isFolio else {
+        // A hole over more than the range keeps its other parts.
+        index.erase(from: max(first, found.page), through: min(last, found.lastPage), reserve: &change.nodes) { _ in }
+        continue
+      }
+      let folio = folio(of: found)
+      guard folio.lowerBound >= first, folio.upperBound <= last else {
+        close(before: found.page, &change.nodes)
+        gap = found.lastPage + 1
+        continue
+      }
+      forgetMarks(found)
+      let head = found.entry.headFrame(shift: engine.pool.frameShift)
+      if heads.last != head { heads.append(head) }
+      index.eraseSlot(of: found)
+    }
+    close(before: last + 1, &change.nodes)
+  }
+
+  /// Forgets what is cached of a range, because the store has something else there now. The caller has claimed the pages and whole folios around them
+  /// for changing the store, and nothing is owed for them but what may be lost.
+  ///
+  /// Nothing is marked: no reader can see the new state anywhere before the claim is let go, because all of it has to be filled first.
+  func changeToUnknown(_ pages: ClosedRange<UInt64>, operation: CacheError.Operation) throws(CacheError) {
+    var change = PreparedChange(self)
+    while true {
+      index.lock()
+      let last = min(pages.upperBound, index.geometry.maximumPage)
+      let nodes = index.boundaryNodesNeeded(from: pages.lowerBound, through: last)
+      if change.nodes.count >= nodes {
+        var heads: [UInt64] = []
+        sweepLocked(pages.lowerBound..<last + 1, becomesHole: false, &change, &heads)
+        index.unlock()
+        release(heads: heads)
+        return
+      }
+      index.unlock()
+      try prepare(
+        &change, nodes: nodes, operation: operation, range: byteRange(from: pages.lowerBound, through: pages.upperBound)
+      )
+    }
+  }
+}

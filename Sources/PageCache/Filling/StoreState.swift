@@ -1,0 +1,33 @@
+import BackingStores
+
+/// What a file knows of its store. Expects the file's lock held.
+struct StoreState {
+  /// Bytes that the store has: fewer than the file's length while its end has not been written back.
+  var size: Int64
+  /// When the store last changed, as far as it told; nil once this cache has changed it, until it is asked again.
+  var stamp: StoreStatus.ChangeStamp?
+  /// Whether there may be holes that are not known.
+  var mayHaveHoles: Bool
+  /// Whether it was reported that the store's name leads elsewhere.
+  var isReplacementReported = false
+  /// Changes made to the store, and how many of them are durable.
+  var changes: UInt64 = 0
+  var durableChanges: UInt64 = 0
+
+  init(_ status: StoreStatus) {
+    size = status.size
+    stamp = status.changeStamp
+    mayHaveHoles = status.allocatedBytes.map { $0 < status.size } ?? true
+  }
+
+  /// Notes that this cache has changed the store.
+  mutating func noteChange() {
+    stamp = nil
+    changes += 1
+  }
+
+  /// Whether what the store says now is what is known of it, as far as can be told.
+  func isChangedByOthers(_ status: StoreStatus) -> Bool {
+    status.size != size || stamp.map { $0 != status.changeStamp } ?? false
+  }
+}

@@ -1,0 +1,50 @@
+import BackingStores
+import Primitives
+
+extension CachedFile {
+  /// Forgets what is cached, because somebody else may have changed the store; and takes the size that the store has now. With `.external` ownership, this is how
+  /// the cache is told; with `.exclusive`, how a change that was reported is accepted.
+  ///
+  /// What is dirty is given to the store first, and made durable. To the caller's protocol with the others it must not come as a surprise: see to it
+  /// that nothing is dirty when others may write.
+  /// - Parameter range: what may have changed; nil for all of the file, and its size.
+  /// - Throws: `CacheError` with cause `.badRange`, `.closed`, `.forkedChild`, `.store`, `.impossibleSize`.
+  /// - Cost: a grace period, a call of the store, a step for each cached folio.
+  public func invalidate(_ range: Range<Int64>? = nil) throws(CacheError) {
+    let file = try file(.invalidate, range)
+    if let range {
+      guard range.lowerBound >= 0 else { throw error(.invalidate, range, .badRange(range)) }
+      guard !range.isEmpty else { return }
+    }
+    let pages =
+      range.map { file.foliosAround(file.pages(offset: UInt64($0.lowerBound), count: UInt64($0.count))) }
+      ?? file.pages(from: 0)
+    try file.withStructure(pages, shortens: range == nil, operation: .invalidate, range: range) {
+      () throws(CacheError) in
+      if file.index.withLock({ unsafe file.debt.pages > 0 }) {
+        try file.settle(pages, operation: .invalidate, range: range ?? 0..<file.length)
+      }
+      let status: StoreStatus
+      do throws(StoreError) { status = try file.store.status() } catch {
+        throw self.error(.invalidate, range, .store(error))
+      }
+      guard status.size >= 0, status.size <= PageCache.maximumFileSize else {
+        throw error(.invalidate, range, .impossibleSize(status.size))
+      }
+      try file.changeToUnknown(pages, operation: .invalidate)
+      if range == nil {
+        file.index.withLock {
+          let (changes, durable) = unsafe (file.storeState.changes, file.storeState.durableChanges)
+          unsafe file.storeState = StoreState(status)
+          unsafe file.storeState.changes = changes
+          unsafe file.storeState.durableChanges = durable
+        }
+        if status.size >= file.length {
+          try file.publish(grownLength: status.size, operation: .invalidate)
+        } else {
+          file.index.withLock { file.publishLocked(length: status.size) }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,102 @@
+import BackingStores
+import PageIndex
+import Primitives
+
+extension FileCore {
+  /// Has the store share storage.
+  /// - Returns: false if it cannot: nothing has changed.
+  func share(_ range: Range<Int64>, of source: FileCore, to offset: Int64) throws(CacheError) -> Bool {
+    let block = Int64(frameByteCount)
+    // No store shares less than a block; but for the end of the source, which must then be the end here.
+    guard range.lowerBound % block == 0, offset % block == 0 else { return false }
+    guard range.upperBound % block == 0 || range.upperBound == source.length else { return false }
+    let target = offset..<offset + Int64(range.count)
+    let here = FilePart(file: self, range: target, mode: .changingStore)
+    let there = FilePart(file: source, range: range, mode: .reading)
+    return try FileCore.withClaims(here, there, operation: .clone) { () throws(CacheError) in
+      guard range.upperBound <= source.length else { throw error(.clone, range, .pastEnd(size: source.length)) }
+      guard range.upperBound % block == 0 || range.upperBound == source.length && target.upperBound >= length else {
+        return false
+      }
+      do throws(StoreError) {
+        // The store must have what it is to share; and what is dirty here, in pages that are replaced in part.
+        let isHeldBack = try source.writeBack(there.pages, holding: source === self ? .changingStore : .reading)
+        guard !isHeldBack else { return false }
+        try source.extendStore()
+      } catch { throw self.error(.clone, range, .store(error)) }
+      try settle(here.pages, operation: .clone, range: target)
+      do throws(CacheError) {
+        try changeStore(.clone, target, size: { max($0, target.upperBound) }, makesHoles: true) {
+          () throws(StoreError) in try store.clone(range, of: source.store, to: offset)
+        }
+      } catch {
+        if case .store(let refusal) = error.cause, case .unsupported = refusal.cause { return false }
+        throw error
+      }
+      try changeToUnknown(here.pages, operation: .clone)
+      if target.upperBound > length { try publish(grownLength: target.upperBound, operation: .clone) }
+      return true
+    }
+  }
+
+  /// Copies in atomic pieces.
+  /// - Returns: bytes copied: fewer than the range has if the source has become shorter.
+  func copy(
+    _ range: Range<Int64>, of source: FileCore, to offset: Int64, durability: PageCache.Durability, atomicLength: Int,
+    _ operation: CacheError.Operation
+  ) throws(CacheError) -> Int64 {
+    let memory = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: min(range.count, atomicLength), alignment: 4096)
+    defer { unsafe memory.deallocate() }
+    var done: Int64 = 0
+    while done < Int64(range.count) {
+      let count = min(Int64(range.count) - done, Int64(atomicLength))
+      let from = range.lowerBound + done..<range.lowerBound + done + count
+      let to = offset + done..<offset + done + count
+      let room = try takeRoom(
+        for: pages(offset: UInt64(to.lowerBound), count: UInt64(to.count)), operation: operation, range: to)
+      var isTaken = true
+      defer { if isTaken { engine.dirtyBudget.giveBack(room.pages) } }
+      let isThrough = durability == .writeThrough || room.isSynchronous
+      let here = FilePart(file: self, range: to, mode: isThrough ? .changingStore : .changingCache)
+      let there = FilePart(file: source, range: from, mode: .reading)
+      let copied = try FileCore.withClaims(here, there, operation: operation) { () throws(CacheError) -> Int64 in
+        let present = from.clamped(to: 0..<max(from.lowerBound, source.length))
+        guard !present.isEmpty else { return 0 }
+        try unsafe source.copyClaimed(present, into: memory, operation: operation)
+        isTaken = false
+        _ = try unsafe write(
+          UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(memory)[..<present.count]),
+          to.lowerBound..<to.lowerBound + Int64(present.count),
+          durability: isThrough ? .writeThrough : .writeBack, room: room, point: nil, operation: operation)
+        return Int64(present.count)
+      }
+      done += copied
+      if copied < count { break }
+    }
+    return done
+  }
+
+  func dedupe(_ range: Range<Int64>, with other: FileCore, at there: Range<Int64>) throws(CacheError) -> Bool {
+    let here = FilePart(file: self, range: range, mode: .reading)
+    let partner = FilePart(file: other, range: there, mode: .reading)
+    return try FileCore.withClaims(here, partner, operation: .dedupe) { () throws(CacheError) in
+      do throws(StoreError) {
+        let mode: RangeTable.Mode = other === self ? .changingStore : .reading
+        let isHeldBack = try writeBack(here.pages, holding: mode)
+        let isPartnerHeldBack = try other.writeBack(partner.pages, holding: mode)
+        guard !isHeldBack, !isPartnerHeldBack else { return false }
+        try extendStore()
+        try other.extendStore()
+        let isSame = try store.dedupe(range, with: other.store, at: there.lowerBound)
+        index.withLock {
+          unsafe storeState.noteChange()
+          noteChangeLocked()
+        }
+        return isSame
+      } catch {
+        throw self.error(.dedupe, range, .store(error))
+      }
+    }
+  }
+}

@@ -1,0 +1,101 @@
+import BackingStores
+import PageIndex
+import Primitives
+
+extension FileCore {
+  /// Makes a range read as zero, in the store and here.
+  func zero(
+    _ range: Range<Int64>, change: StoreRangeChange, newLength: (Int64) -> Int64, operation: CacheError.Operation
+  ) throws(CacheError) {
+    guard !range.isEmpty else { return }
+    while true {
+      let before = length
+      let after = newLength(before)
+      let clamped = range.clamped(to: 0..<after)
+      guard !clamped.isEmpty else { return }
+      // From the old end on, if the file grows: nobody else makes it longer meanwhile.
+      let pages =
+        after > before
+        ? self.pages(from: min(clamped.lowerBound, before))
+        : self.pages(offset: UInt64(clamped.lowerBound), count: UInt64(clamped.count))
+      let isDone = try withStructure(pages, shortens: false, operation: operation, range: range) {
+        () throws(CacheError) in
+        guard after == before ? length >= clamped.upperBound : length == before else { return false }
+        func changeStore() throws(CacheError) {
+          try self.changeStore(
+            operation, range, size: { change.keepsSize ? $0 : max($0, clamped.upperBound) }, makesHoles: true
+          ) { () throws(StoreError) in try store.change(change, clamped) }
+        }
+        let here = clamped.clamped(to: 0..<before)
+        if here.isEmpty {
+          try changeStore()
+        } else {
+          try changeToZero(here, becomesHole: true, newLength: nil, operation: operation, changingStore: changeStore)
+        }
+        if after > before { try publish(grownLength: after, operation: operation) }
+        return true
+      }
+      if isDone { return }
+    }
+  }
+
+  func allocate(_ range: Range<Int64>, keepingSize: Bool) throws(CacheError) {
+    let before = length
+    let isLonger = !keepingSize && range.upperBound > before
+    let pages =
+      isLonger
+      ? self.pages(from: min(range.lowerBound, before))
+      : self.pages(offset: UInt64(range.lowerBound), count: UInt64(range.count))
+    try withStructure(pages, shortens: false, operation: .allocate, range: range) { () throws(CacheError) in
+      try changeStore(
+        .allocate, range, size: { keepingSize ? $0 : max($0, range.upperBound) }, makesHoles: true
+      ) { () throws(StoreError) in try store.change(.allocate(keepingSize: keepingSize), range) }
+      // Somebody may have shortened the file before this had its turn: then it grows here.
+      let end = keepingSize ? length : max(length, range.upperBound)
+      if end > length { try publish(grownLength: end, operation: .allocate) }
+    }
+  }
+
+  func collapse(_ range: Range<Int64>) throws(CacheError) {
+    let pages = foliosAround(self.pages(from: range.lowerBound))
+    guard range.upperBound < length else { throw error(.collapseRange, range, .pastEnd(size: length)) }
+    try withStructure(pages, shortens: true, operation: .collapseRange, range: range) { () throws(CacheError) in
+      guard range.upperBound < length else { throw error(.collapseRange, range, .pastEnd(size: length)) }
+      try settle(pages, operation: .collapseRange, range: range)
+      let after = length - Int64(range.count)
+      try changeStore(.collapseRange, range, size: { _ in after }, makesHoles: true) { () throws(StoreError) in
+        try store.change(.collapse, range)
+      }
+      try changeToUnknown(pages, operation: .collapseRange)
+      index.withLock { publishLocked(length: after) }
+    }
+  }
+
+  func insert(_ range: Range<Int64>) throws(CacheError) {
+    let pages = foliosAround(self.pages(from: range.lowerBound))
+    guard range.lowerBound < length else { throw error(.insertRange, range, .pastEnd(size: length)) }
+    try withStructure(pages, shortens: false, operation: .insertRange, range: range) { () throws(CacheError) in
+      guard range.lowerBound < length else { throw error(.insertRange, range, .pastEnd(size: length)) }
+      let (after, overflow) = length.addingReportingOverflow(Int64(range.count))
+      guard !overflow, after <= maximumSize else {
+        throw error(.insertRange, range, .sizeTooLarge(overflow ? .max : after, most: maximumSize))
+      }
+      try settle(pages, operation: .insertRange, range: range)
+      try changeStore(.insertRange, range, size: { _ in after }, makesHoles: true) { () throws(StoreError) in
+        try store.change(.insert, range)
+      }
+      try changeToUnknown(pages, operation: .insertRange)
+      try publish(grownLength: after, operation: .insertRange)
+    }
+  }
+}
+
+extension StoreRangeChange {
+  /// Whether a store's size stays, also if it ends before the range does.
+  fileprivate var keepsSize: Bool {
+    switch self {
+    case .allocate(let keepingSize), .zero(let keepingSize): keepingSize
+    default: true
+    }
+  }
+}

@@ -1,0 +1,111 @@
+import BackingStores
+import PageIndex
+import Primitives
+
+extension FileCore {
+  /// Runs a body that may change the store and the cache over some pages, with nobody else doing so, and with frames for what it needs: at most two pages
+  /// changed in part, and nodes.
+  ///
+  /// What the pages hold back is durable by then.
+  /// - Parameter shortens: the file may become shorter in the body: the gate is closed first.
+  func withStructure<Result>(
+    _ pages: ClosedRange<UInt64>, shortens: Bool, operation: CacheError.Operation, range: Range<Int64>?,
+    _ body: () throws(CacheError) -> Result
+  ) throws(CacheError) -> Result {
+    try settleHoldBacks()
+    if shortens { closeGate() }
+    defer { if shortens { index.withLock { openGateLocked() } } }
+    let frames = engine.configuration.framesOfOneCall
+    engine.budget.reserve(frames)
+    defer { engine.budget.giveBack(frames) }
+    let claim = self.claim(foliosAround(pages), .changingStore)
+    defer { letGo(claim) }
+    if index.withLock({ unsafe isClosing }) { throw error(operation, range, .closed) }
+    return try body()
+  }
+
+  /// Makes what pages are held back for durable, while nothing is claimed: other files have to be claimed for it.
+  func settleHoldBacks() throws(CacheError) {
+    if index.withLock({ unsafe !holdBacks.isEmpty }) { try makeDurable(dataOnly: true) }
+  }
+
+  /// All pages from that of a byte on.
+  func pages(from offset: Int64) -> ClosedRange<UInt64> {
+    UInt64(offset) >> frameShift...index.geometry.maximumPage
+  }
+
+  /// Has the store do something, and notes it: as a change that is not durable yet.
+  /// - Parameter size: what the store's size is afterwards.
+  func changeStore(
+    _ operation: CacheError.Operation, _ range: Range<Int64>?, size: (Int64) -> Int64, makesHoles: Bool,
+    _ body: () throws(StoreError) -> Void
+  ) throws(CacheError) {
+    do throws(StoreError) { try body() } catch { throw self.error(operation, range, .store(error)) }
+    index.withLock {
+      unsafe storeState.size = size(storeState.size)
+      unsafe storeState.noteChange()
+      if makesHoles { unsafe storeState.mayHaveHoles = true }
+      noteChangeLocked()
+    }
+  }
+
+  /// Counts a change that a sync must make durable. Expects the index lock held.
+  func noteChangeLocked() {
+    unsafe debt.changes += 1
+    if unsafe !isWatched {
+      unsafe isWatched = true
+      engine.writeback.watch(self)
+    }
+  }
+
+  /// Sees to it that the store has all of the file, in the size it has here, and that nothing is owed for some pages: so that they can be forgotten. The caller
+  /// has claimed the pages for changing the store.
+  func settle(_ pages: ClosedRange<UInt64>, operation: CacheError.Operation, range: Range<Int64>) throws(CacheError) {
+    do throws(StoreError) {
+      let isHeldBack = try writeBack(pages, holding: .changingStore)
+      try extendStore()
+      // What the store has been given and may lose could not be given to it again.
+      let isOwed = index.withLock { pagesAreOwed(pages) }
+      if isOwed { try flush(dataOnly: true, covering: index.withLock { unsafe storeState.changes }) }
+      guard !isHeldBack else { throw StoreError(operation: .write, store: name, cause: .other("bytes are held back")) }
+    } catch {
+      throw self.error(operation, range, .store(error))
+    }
+  }
+
+  private func pagesAreOwed(_ pages: ClosedRange<UInt64>) -> Bool {
+    for mark in Mark.allCases {
+      if index.next(from: pages.lowerBound, through: pages.upperBound, marked: mark) != nil { return true }
+    }
+    return false
+  }
+
+  /// Makes the store as long as the file. Not while anything at the end is dirty: that does it by itself.
+  func extendStore() throws(StoreError) {
+    let (size, length) = index.withLock { unsafe (storeState.size, self.length) }
+    guard size < length else { return }
+    try store.resize(to: length)
+    index.withLock {
+      unsafe storeState.size = max(storeState.size, length)
+      unsafe storeState.noteChange()
+      unsafe storeState.mayHaveHoles = true
+    }
+  }
+
+  /// Publishes a length that is not smaller than the one before.
+  func publish(grownLength length: Int64, operation: CacheError.Operation) throws(CacheError) {
+    var change = PreparedChange(self)
+    while true {
+      index.lock()
+      let nodes = index.nodesToCover(pages: pageCount(length))
+      if change.nodes.count >= nodes {
+        index.cover(pages: pageCount(length), reserve: &change.nodes)
+        publishLocked(length: length)
+        index.unlock()
+        return
+      }
+      index.unlock()
+      try prepare(&change, nodes: nodes, operation: operation, range: 0..<length)
+    }
+  }
+}

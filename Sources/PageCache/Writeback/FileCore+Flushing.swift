@@ -1,0 +1,234 @@
+import BackingStores
+import PageIndex
+import Primitives
+
+extension FileCore {
+  /// Makes all of the file durable as it is now, or later.
+  /// - Throws: `CacheError` of the operation sync. What a store refused has been noted for every handle: `report` tells it.
+  func makeDurable(dataOnly: Bool, depth: Int = 0) throws(CacheError) {
+    guard depth < 8 else { throw error(.sync, nil, .orderingCycle) }
+    while true {
+      // All that has returned by now is in the cache, or in the store.
+      let (target, isSettled, failuresBefore) = index.withLock {
+        unsafe (
+          debt.changes,
+          debt.pages == 0 && storeState.changes == storeState.durableChanges && storeState.size >= length,
+          failures.count
+        )
+      }
+      if isSettled, dataOnly {
+        index.withLock { reachLocked(target) }
+        return
+      }
+      do throws(StoreError) {
+        checkOwner()
+        let isHeldBack = try writeBack(0...index.geometry.maximumPage)
+        awaitWriteBacks()
+        if !isHeldBack { try extendStoreInTurn() }
+        try flush(dataOnly: dataOnly, covering: index.withLock { unsafe storeState.changes })
+        // What somebody else took to the store meanwhile may have failed.
+        if let failure = index.withLock({ unsafe failures.since(failuresBefore).failures.last }) { throw failure }
+        guard isHeldBack else {
+          index.withLock { reachLocked(target) }
+          return
+        }
+      } catch {
+        throw self.error(.sync, error.range, .store(error))
+      }
+      // What does not wait is durable; so what waits for that may go, here and elsewhere.
+      let points = index.withLock {
+        let since = unsafe holdBacks.values.map(\.since).min() ?? target
+        reachLocked(min(target, since))
+        return unsafe holdBacks.values.flatMap(\.points).filter { !$0.isReached }
+      }
+      // Of each file the furthest is enough.
+      var files: [UInt64: FileCore] = [:]
+      for point in points { files[point.file.number] = point.file }
+      for file in files.values { try file.makeDurable(dataOnly: true, depth: depth + 1) }
+    }
+  }
+
+  /// Gives the store all that is dirty, without flushing it.
+  func writeBackForClosing() throws(CacheError) {
+    while true {
+      let failuresBefore = index.withLock {
+        unsafe debt.dirtyPages == 0 && ranges.isEmpty && storeState.size >= length ? nil : failures.count
+      }
+      guard let failuresBefore else { return }
+      do throws(StoreError) {
+        let isHeldBack = try writeBack(0...index.geometry.maximumPage)
+        awaitWriteBacks()
+        if !isHeldBack { try extendStoreInTurn() }
+        if let failure = index.withLock({ unsafe failures.since(failuresBefore).failures.last }) { throw failure }
+        guard isHeldBack else { return }
+      } catch {
+        throw self.error(.close, error.range, .store(error))
+      }
+      try makeDurable(dataOnly: true)
+    }
+  }
+
+  /// Makes some pages durable, as they are now or later; what else the store has been given is covered as well.
+  func makeDurable(pages: ClosedRange<UInt64>) throws(CacheError) {
+    let failuresBefore = index.withLock { unsafe failures.count }
+    var isHeldBack = false
+    do throws(StoreError) {
+      checkOwner()
+      isHeldBack = try writeBack(foliosAround(pages))
+      awaitWriteBacks()
+      try flush(dataOnly: true, covering: index.withLock { unsafe storeState.changes })
+      if let failure = index.withLock({ unsafe failures.since(failuresBefore).failures.last }) { throw failure }
+    } catch {
+      throw self.error(.flush, error.range, .store(error))
+    }
+    // Bytes that are held back take the whole file's way.
+    if isHeldBack { try makeDurable(dataOnly: true) }
+  }
+
+  /// Notes how far the file is durable. Expects the index lock held.
+  private func reachLocked(_ change: UInt64) {
+    guard unsafe change > debt.durableChanges else { return }
+    unsafe debt.durableChanges = change
+    // Release pairs with the acquire of `DurabilityPoint.isReached`: the store has it by then.
+    durableWord.storeRelease(change)
+  }
+
+  /// Sees to it that a flush succeeds which began after so many changes of the store. One flush at a time; whoever comes meanwhile waits for one that covers
+  /// it, and begins it if nobody else does.
+  /// - Throws: the failure of the flush that this call made, which is noted.
+  func flush(dataOnly: Bool, covering target: UInt64) throws(StoreError) {
+    index.lock()
+    while true {
+      if unsafe storeState.durableChanges >= target, unsafe dataOnly || debt.fullFlushes >= target {
+        index.unlock()
+        return
+      }
+      if unsafe !debt.isFlushing { break }
+      index.wait()
+    }
+    let covered = unsafe storeState.changes
+    let oldMark = unsafe debt.writtenMark
+    unsafe debt.isFlushing = true
+    // From here on, what is given to the store belongs to the next flush.
+    unsafe debt.epoch += 1
+    unsafe debt.writtenSince = nil
+    index.unlock()
+    let failure = flushStore(dataOnly: dataOnly)
+    engine.domain.record().counter(failure == nil ? Counter.flushes : Counter.failedFlushes).addAsOnlyWriter(1)
+    if failure == nil { clear(oldMark) }
+    index.lock()
+    if let failure {
+      // Of what was given to the store since the last flush that succeeded, nobody knows what it still has (B6): all of it is dirty again.
+      unsafe failures.add(failure)
+      makeDirtyAgain()
+    } else {
+      unsafe storeState.durableChanges = max(storeState.durableChanges, covered)
+      if !dataOnly { unsafe debt.fullFlushes = max(debt.fullFlushes, covered) }
+    }
+    unsafe debt.isFlushing = false
+    index.broadcast()
+    index.unlock()
+    if let failure { throw failure }
+    learnStamp(ifUnchangedSince: covered)
+  }
+
+  private func flushStore(dataOnly: Bool) -> StoreError? {
+    do throws(StoreError) {
+      try store.flush(dataOnly: dataOnly)
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  /// What bore a mark is durable. In steps, so that nobody waits long for the lock.
+  private func clear(_ mark: Mark) {
+    var page: UInt64 = 0
+    let last = index.geometry.maximumPage
+    var isDone = false
+    while !isDone {
+      index.withLock {
+        var freed = 0
+        for _ in 0..<512 {
+          guard page <= last, let found = index.next(from: page, through: last, marked: mark) else {
+            isDone = true
+            break
+          }
+          page = found.lastPage + 1
+          // What is on its way to the store was not covered; its mark is put right when it has arrived.
+          if unsafe ranges.claims.contains(where: {
+            $0.mode == .writingBack && $0.first <= found.lastPage && found.page <= $0.last
+          }) {
+            continue
+          }
+          freed -= changeMarks(found.location, page: found.page, remove: MarkSet(mark))
+        }
+        engine.dirtyBudget.giveBack(freed)
+        if freed > 0 { index.broadcast() }
+      }
+    }
+  }
+
+  /// Everything written and not known to be durable is dirty. Expects the index lock held.
+  private func makeDirtyAgain() {
+    for mark in [Mark.writtenInEvenEpoch, .writtenInOddEpoch] {
+      var page: UInt64 = 0
+      let last = index.geometry.maximumPage
+      while page <= last, let found = index.next(from: page, through: last, marked: mark) {
+        page = found.lastPage + 1
+        _ = markDirty(found.location, page: found.page)
+        changeMarks(found.location, page: found.page, remove: MarkSet(mark))
+      }
+    }
+  }
+
+  /// After a flush, with nothing under way, the store's stamp is our own.
+  private func learnStamp(ifUnchangedSince changes: UInt64) {
+    guard ownership == .exclusive else { return }
+    func isQuiet() -> Bool { unsafe storeState.changes == changes && !isBeingChanged }
+    guard index.withLock({ isQuiet() }), let status = try? store.status() else { return }
+    index.withLock {
+      if isQuiet() { unsafe storeState.stamp = status.changeStamp }
+    }
+  }
+
+  /// Makes the store as long as the file, if a hole at its end has kept it from that.
+  private func extendStoreInTurn() throws(StoreError) {
+    guard index.withLock({ unsafe storeState.size < length }) else { return }
+    let claim = self.claim(0...index.geometry.maximumPage, .writingBack)
+    defer { letGo(claim) }
+    // Somebody may have made the end of the file dirty meanwhile; the next write-back does not mind.
+    do throws(StoreError) { try extendStore() } catch {
+      index.withLock { unsafe failures.add(error) }
+      throw error
+    }
+  }
+
+  /// Waits until whatever is on its way to the store now has arrived, or has failed.
+  private func awaitWriteBacks() {
+    let isAnyUnderWay = index.withLock { unsafe ranges.claims.contains { $0.mode == .writingBack } }
+    // In line behind all of them.
+    if isAnyUnderWay { letGo(claim(0...index.geometry.maximumPage, .writingBack)) }
+  }
+
+  /// Notices what others have done to the store, before it is written to (P10). It is noted for every handle; it is no reason to keep from the store what it
+  /// should have.
+  func checkOwner() {
+    guard ownership == .exclusive else { return }
+    let before = index.withLock { unsafe isBeingChanged ? nil : (changesBegun, storeState.changes) }
+    guard let status = try? store.status() else { return }
+    index.withLock {
+      if status.isReplaced, unsafe !storeState.isReplacementReported {
+        unsafe storeState.isReplacementReported = true
+        unsafe failures.add(StoreError(operation: .write, store: name, cause: .replaced))
+      }
+      guard let before, unsafe before == (changesBegun, storeState.changes), !isBeingChanged,
+        unsafe storeState.isChangedByOthers(status)
+      else { return }
+      unsafe failures.add(
+        StoreError(
+          operation: .write, store: name,
+          cause: .changedByOthers(expectedSize: storeState.size, actualSize: status.size)))
+    }
+  }
+}

@@ -1,0 +1,119 @@
+import BackingStores
+import Primitives
+
+/// The background of a cache: looks which files have something to write back or to flush, and has it done.
+///
+/// One thread looks, and sleeps while nothing is owed. The work is done on threads of its own, at most one job a file: so a store that does not answer
+/// holds up its own file, and others only if there are as many like it as there are threads.
+final class Writeback: Sendable {
+  private let ageNanoseconds: UInt64
+  private let monitor = Monitor()
+  // Guarded by `monitor`.
+  nonisolated(unsafe) private var files: [UInt64: FileCore] = [:]
+  nonisolated(unsafe) private var hasThread = false
+  nonisolated(unsafe) private var isStopped = false
+  private let workers = IOThreads(count: IOThreads.allowedCounts.upperBound)
+
+  /// How often the thread looks while something is owed.
+  private static let tickNanoseconds = 100_000_000
+
+  init(age: Duration) {
+    let (seconds, attoseconds) = age.components
+    ageNanoseconds = UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
+  }
+
+  /// Ends the thread. Called when no file is left.
+  func stop() {
+    monitor.withLock {
+      unsafe isStopped = true
+      unsafe files = [:]
+      monitor.broadcast()
+    }
+  }
+
+  /// Notes that a file owes something. May be called with the file's lock held.
+  func watch(_ file: FileCore) {
+    monitor.withLock {
+      guard unsafe files.updateValue(file, forKey: file.number) == nil else { return }
+      if unsafe !hasThread {
+        unsafe hasThread = true
+        // Without a thread, writers that find no room, syncs and closes still do the work.
+        guard let thread = JoinableThread(name: "pagecache-wb", { self.run() }) else {
+          unsafe hasThread = false
+          return
+        }
+        thread.detach()
+      }
+      monitor.broadcast()
+    }
+  }
+
+  func forget(_ file: FileCore) {
+    monitor.withLock { unsafe files[file.number] = nil }
+  }
+
+  private func run() {
+    while true {
+      let watched: [FileCore]? = monitor.withLock {
+        while unsafe files.isEmpty, unsafe !isStopped { monitor.wait() }
+        if unsafe isStopped { return nil }
+        monitor.wait(nanoseconds: Writeback.tickNanoseconds)
+        return unsafe Array(files.values)
+      }
+      guard let watched else { return }
+      let now = monotonicNanoseconds()
+      for file in watched { look(at: file, now: now) }
+    }
+  }
+
+  private func look(at file: FileCore, now: UInt64) {
+    let (isDue, isDone) = file.index.withLock { () -> (Bool, Bool) in
+      let debt = unsafe file.debt
+      if debt.pages == 0, unsafe file.storeState.changes == file.storeState.durableChanges { return (false, true) }
+      let since = [debt.dirtySince, debt.writtenSince].compactMap(\.self).min() ?? now
+      return (since + ageNanoseconds <= now && debt.retryTime <= now, false)
+    }
+    if isDone { return forgetIfDone(file) }
+    if isDue || file.engine.dirtyBudget.used > file.engine.dirtyBudget.backgroundLimit { start(file) }
+  }
+
+  private func forgetIfDone(_ file: FileCore) {
+    monitor.withLock {
+      // Who makes new debts holds the file's lock, and then asks for this one; so the file's lock may only be tried here.
+      guard file.index.tryLock() else { return }
+      if unsafe file.debt.pages == 0 {
+        unsafe file.isWatched = false
+        unsafe files[file.number] = nil
+      }
+      file.index.unlock()
+    }
+  }
+
+  /// Starts a job for a file, if there is none.
+  func start(_ file: FileCore) {
+    let starts = file.index.withLock { () -> Bool in
+      guard unsafe !file.debt.hasJob, unsafe !file.isClosing, unsafe file.debt.retryTime <= monotonicNanoseconds()
+      else {
+        return false
+      }
+      unsafe file.debt.hasJob = true
+      return true
+    }
+    guard starts else { return }
+    workers.submit {
+      let isDone: Bool
+      do {
+        try file.makeDurable(dataOnly: true)
+        isDone = true
+      } catch { isDone = false }
+      file.index.withLock {
+        unsafe file.debt.hasJob = false
+        // Not at once again: what failed now will fail then.
+        if !isDone { unsafe file.debt.retryTime = monotonicNanoseconds() + Writeback.retryNanoseconds }
+        file.index.broadcast()
+      }
+    }
+  }
+
+  private static let retryNanoseconds: UInt64 = 500_000_000
+}

@@ -1,0 +1,61 @@
+import BackingStores
+import Primitives
+
+extension CachedFile {
+  /// Makes durable all that was done to the file before this call, by whatever handle (P7).
+  ///
+  /// Writes back what is dirty, waits for what is on its way, and flushes the store. If somebody else's flush covers this call, waits for that.
+  ///
+  /// When it fails, or the background has failed since this handle was last told, it throws; what was not made durable stays in the cache, and the next
+  /// call tries again: none succeeds before the store really has it.
+  /// - Parameter dataOnly: what is not needed to read the bytes back, such as times, may stay behind: fdatasync(2) instead of fsync(2).
+  /// - Throws: `CacheError` with cause `.writeBackFailed`, which tells this handle once of each attempt that failed; `.orderingCycle`, `.closed`,
+  ///   `.forkedChild`.
+  /// - Cost: a call of the store for each run of up to 1 MiB of dirty neighbours, and a flush. Nothing but a lock, with `dataOnly`, if all is durable.
+  public func sync(dataOnly: Bool = false) throws(CacheError) {
+    let file = try file(.sync)
+    do throws(CacheError) {
+      try file.makeDurable(dataOnly: dataOnly)
+    } catch {
+      try report(file, .sync)
+      throw error
+    }
+    try report(file, .sync)
+  }
+
+  /// Makes the bytes of a range durable, as they are now or later. What else is dirty may stay so.
+  ///
+  /// The flush of a local file covers more: all that its store has been given.
+  /// - Throws: as `sync`, and `.badRange`.
+  /// - Cost: a call of the store for each run of up to 1 MiB of dirty neighbours in the range, and a flush.
+  public func flush(_ range: Range<Int64>) throws(CacheError) {
+    let file = try file(.flush, range)
+    guard range.lowerBound >= 0 else { throw error(.flush, range, .badRange(range)) }
+    guard !range.isEmpty else { return }
+    do throws(CacheError) {
+      try file.makeDurable(pages: file.pages(offset: UInt64(range.lowerBound), count: UInt64(range.count)))
+    } catch {
+      try report(file, .flush)
+      throw error
+    }
+    try report(file, .flush)
+  }
+
+  /// All that has been done to the file by now: something that other bytes can wait for. See `write(toAbsoluteOffset:_:notBefore:)`.
+  /// - Throws: `CacheError` with cause `.closed` or `.forkedChild`.
+  /// - Cost: a lock.
+  public func durabilityPoint() throws(CacheError) -> DurabilityPoint {
+    let file = try file(.holdBack)
+    return DurabilityPoint(file: file, change: file.index.withLock { unsafe file.debt.changes })
+  }
+
+  /// Tells of the failures since this handle was last told, once.
+  func report(_ file: FileCore, _ operation: CacheError.Operation) throws(CacheError) {
+    let (failures, before) = file.index.withLock { () -> ([StoreError], Int) in
+      defer { unsafe failureCursor = file.failures.count }
+      return unsafe file.failures.since(failureCursor)
+    }
+    guard !failures.isEmpty || before > 0 else { return }
+    throw error(operation, nil, .writeBackFailed(failures, before: before))
+  }
+}
