@@ -9,6 +9,8 @@ package struct FileStatus: Sendable {
   package var size: Int64
   /// Bytes of storage.
   package var allocated: Int64
+  /// Bytes: what storage comes in, or a multiple of it.
+  package var blockSize: Int64
   /// Nil for a regular file.
   package var kind: StoreError.FileKind?
   package var direct: DirectSupport
@@ -30,6 +32,7 @@ package struct FileStatus: Sendable {
     inode = answer.inode
     size = answer.size
     allocated = answer.allocated
+    blockSize = max(1, Int64(answer.block_size))
     modified = .init(seconds: answer.modified_seconds, nanoseconds: answer.modified_nanoseconds)
     let (memory, offset) = (Int(answer.direct_memory_alignment), Int(answer.direct_offset_alignment))
     direct =

@@ -69,7 +69,7 @@ extension LocalFileStore {
     guard !request.offset.addingReportingOverflow(Int64(request.count)).overflow else { throw .overflow }
     let descriptor = writing.value
     guard descriptor >= 0 else { throw .badFileDescriptor }
-    var cursor = SegmentCursor(request)
+    var done = 0
     if unsafe request.segments.count == 1 {
       let segment = unsafe request.segments[0]
       // Safe: the system reads from it only, and the request's memory stays as it is until the write returns.
@@ -78,15 +78,15 @@ extension LocalFileStore {
       let count = unsafe system.write(descriptor, &vector, 1, request.offset)
       if count == segment.count { return count }
       guard count > 0 else { throw Self.refusal(count) }
-      cursor.advance(by: min(count, segment.count))
+      done = min(count, segment.count)
     }
-    return try finish(request, &cursor, by: descriptor)
+    return try finish(request, from: done, by: descriptor)
   }
 
   /// Writes what is left.
-  private func finish(
-    _ request: StoreWriteRequest, _ cursor: inout SegmentCursor, by descriptor: Int32
-  ) throws(Errno) -> Int {
+  private func finish(_ request: StoreWriteRequest, from done: Int, by descriptor: Int32) throws(Errno) -> Int {
+    var cursor = SegmentCursor(request)
+    cursor.advance(by: done)
     let capacity = unsafe max(1, min(request.segments.count, Self.vectorsMax))
     let failure: Errno? = unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: capacity) { vectors in
       while true {

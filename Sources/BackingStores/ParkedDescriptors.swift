@@ -47,20 +47,16 @@ final class ParkedDescriptors: Sendable {
   /// - Cost: close(2) for each and one fcntl(2), reading `/proc/locks` where others hold locks on the file, and one fcntl(2) for each file of
   ///   which descriptors are parked; one lock.
   func close(_ descriptors: [Descriptor], of identity: StoreIdentity, system: FileSystemCalls) {
-    var files = monitor.withLock {
-      // They are nobody's while they are looked at, without the lock: somebody who opens one of these files opens it once more.
-      defer { unsafe parked = [:] }
-      return unsafe parked
-    }
-    files[identity, default: []] += descriptors
-    for (identity, descriptors) in files {
-      guard let first = descriptors.first else { continue }
-      if ProcessLocks.areHeld(on: first.rawValue, system: system) {
-        monitor.withLock { unsafe parked[identity, default: []] += descriptors }
-      } else {
-        // What was written by them has been flushed, or nobody was told that it is durable: an error of close(2) has nothing to say.
-        for descriptor in descriptors { Glibc.close(descriptor.rawValue) }
+    let free = monitor.withLock {
+      unsafe parked[identity, default: []] += descriptors
+      // With the lock held, so that nobody opens one of the files once more meanwhile: there would be more of it each time.
+      let free = unsafe parked.filter { _, descriptors in
+        descriptors.first.map { !ProcessLocks.areHeld(on: $0.rawValue, system: system) } ?? true
       }
+      for identity in free.keys { unsafe parked[identity] = nil }
+      return free.values.joined()
     }
+    // What was written by them has been flushed, or nobody was told that it is durable: an error of close(2) has nothing to say.
+    for descriptor in free { Glibc.close(descriptor.rawValue) }
   }
 }

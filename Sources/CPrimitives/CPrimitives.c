@@ -63,6 +63,7 @@ static int file_status(int directory, const char *path, int flags, struct pageca
   status->inode = answer.stx_ino;
   status->size = (int64_t)answer.stx_size;
   status->allocated = (int64_t)answer.stx_blocks * 512;
+  status->block_size = answer.stx_blksize;
   status->mode = answer.stx_mode;
   status->modified_seconds = answer.stx_mtime.tv_sec;
   status->modified_nanoseconds = answer.stx_mtime.tv_nsec;

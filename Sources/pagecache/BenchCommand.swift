@@ -3,5 +3,5 @@ import ArgumentParser
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure the cache beside the kernel.",
-    subcommands: [BenchReadsCommand.self, BenchGraceCommand.self, BenchAtomicityCommand.self])
+    subcommands: [BenchReadsCommand.self, BenchWritesCommand.self, BenchAtomicityCommand.self, BenchGraceCommand.self])
 }

@@ -5,5 +5,8 @@ import ArgumentParser
 struct PageCacheCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pagecache", abstract: "A page cache that a program links: its tools.",
-    subcommands: [BenchCommand.self, ExerciseCommand.self, StatCommand.self, StressCommand.self])
+    subcommands: [
+      BenchCommand.self, ExerciseCommand.self, CrashCommand.self, StatCommand.self, StressCommand.self,
+      CrashChildCommand.self,
+    ])
 }

@@ -223,3 +223,12 @@ func residentPages(of file: FilePath) -> Int {
   guard unsafe mincore(mapping, size, &pages) == 0 else { return -1 }
   return pages.count { $0 & 1 != 0 }
 }
+
+/// Looks every millisecond whether something has become true. False after ten seconds.
+func eventually(_ condition: () -> Bool) -> Bool {
+  for _ in 0..<10_000 {
+    if condition() { return true }
+    sleepNanoseconds(1_000_000)
+  }
+  return false
+}

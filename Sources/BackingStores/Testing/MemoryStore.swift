@@ -24,7 +24,7 @@ package final class MemoryStore: BackingStore {
         let start = Int(min(offset, Int64(bytes.count)))
         let present = min(bytes.count - start, segment.count)
         unsafe segment.copyBytes(from: bytes[start..<start + present])
-        for index in present..<segment.count { unsafe segment[index] = 0 }
+        unsafe UnsafeMutableRawBufferPointer(rebasing: segment[present...]).clear()
       }
     }
   }

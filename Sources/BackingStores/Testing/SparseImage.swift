@@ -1,4 +1,4 @@
-internal import SystemPackage
+import Glibc
 
 /// The bytes of an object in memory, as a value: copying it is cheap, and a copy does not change.
 ///
@@ -22,7 +22,7 @@ struct SparseImage: Sendable {
     func fill(_ target: UnsafeMutableRawBufferPointer, at offset: Int64, of contents: MemoryStore.Contents) {
       switch source {
       case .contents(let first): unsafe contents.fill(target, at: first + offset - range.lowerBound)
-      case .zeroes: for index in target.indices { unsafe target[index] = 0 }
+      case .zeroes: unsafe target.clear()
       }
     }
 
@@ -107,7 +107,7 @@ struct SparseImage: Sendable {
       case .run(let run):
         unsafe run.fill(target, at: offset, of: contents)
       case .hole:
-        for index in target.indices { unsafe target[index] = 0 }
+        unsafe target.clear()
       }
     }
   }
@@ -245,7 +245,9 @@ struct SparseImage: Sendable {
     let range = Self.blockRange(block)
     guard offset < range.upperBound, blocks[block] != nil else { return }
     edit(block: block) { bytes in
-      for index in Int(max(0, offset - range.lowerBound))..<bytes.count { bytes[index] = 0 }
+      unsafe bytes.withUnsafeMutableBytes { bytes in
+        unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[Int(max(0, offset - range.lowerBound))...]).clear()
+      }
     }
   }
 
@@ -302,7 +304,10 @@ struct SparseImage: Sendable {
       let block = edge.lowerBound / Self.blockSize
       guard bytes(ofBlock: block) != nil else { continue }
       edit(block: block) { bytes in
-        for offset in edge { bytes[Int(offset % Self.blockSize)] = 0 }
+        let start = Int(edge.lowerBound % Self.blockSize)
+        unsafe bytes.withUnsafeMutableBytes { bytes in
+          unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[start..<start + edge.count]).clear()
+        }
       }
     }
   }
@@ -324,5 +329,12 @@ struct SparseImage: Sendable {
     }
     size += distance
     recount()
+  }
+}
+
+extension UnsafeMutableRawBufferPointer {
+  /// By memset: byte by byte it would take a debug build seconds.
+  func clear() {
+    if let start = baseAddress, unsafe !isEmpty { unsafe memset(start, 0, count) }
   }
 }

@@ -86,6 +86,7 @@ struct pagecache_file_status {
   int64_t size;
   /// Bytes of storage behind the file.
   int64_t allocated;
+  uint32_t block_size;
   uint32_t mode;
   /// Alignment that O_DIRECT asks of memory and offsets; 0 where the kernel or the file system cannot say or cannot do it.
   uint32_t direct_memory_alignment;

@@ -1,5 +1,5 @@
 /// A change of the files of a group, in cells.
-enum StampedChange: Sendable {
+package enum StampedChange: Sendable {
   case write(file: Int, cells: Range<Int>)
   case zero(file: Int, cells: Range<Int>, isGrowing: Bool)
   case resize(file: Int, cells: Int)
@@ -10,17 +10,24 @@ enum StampedChange: Sendable {
 }
 
 /// The stamps of all cells of a group's files, after a number of changes.
-struct StampedState {
+package struct StampedState: Sendable {
   let group: Int
   /// Bytes before the first cell, zero for ever: so that cells and pages do not begin at the same places.
   let phase: Int
-  private(set) var version: UInt64 = 0
-  private(set) var files: [[UInt64]]
+  package private(set) var version: UInt64 = 0
+  package private(set) var files: [[UInt64]]
 
-  init(group: Int, files: Int, phase: Int) {
+  package init(group: Int, files: Int, phase: Int) {
     self.group = group
     self.phase = phase
     self.files = Array(repeating: [], count: files)
+  }
+
+  /// One file alone.
+  init(group: Int, files: [[UInt64]]) {
+    self.group = group
+    phase = 0
+    self.files = files
   }
 
   func size(_ file: Int) -> Int { phase + files[file].count * Stamp.cellBytes }
@@ -30,7 +37,7 @@ struct StampedState {
     Int64(phase + cells.lowerBound * Stamp.cellBytes)..<Int64(phase + cells.upperBound * Stamp.cellBytes)
   }
 
-  mutating func apply(_ change: StampedChange) {
+  package mutating func apply(_ change: StampedChange) {
     version += 1
     switch change {
     case .write(let file, let cells):
@@ -60,6 +67,19 @@ struct StampedState {
 
   private mutating func grow(_ file: Int, to cells: Int) {
     if files[file].count < cells { files[file] += repeatElement(0, count: cells - files[file].count) }
+  }
+
+  /// All bytes of a file.
+  package func contents(_ file: Int) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: phase)
+    bytes.reserveCapacity(size(file))
+    for stamp in files[file] {
+      for place in 0..<8 {
+        let word = Stamp.word(stamp, place)
+        for byte in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: word &>> (UInt64(byte) &* 8))) }
+      }
+    }
+    return bytes
   }
 
   /// How many bytes a read returns.
