@@ -42,7 +42,8 @@ extension FileCore {
         zeroBytes(of: range, in: slots.inPlace)
         index.lock()
         var heads = slots.replaced
-        _ = publish(slots.inPlace, debt: .none)
+        // The store has zeroed its own copy in memory, and may lose that. Two pages at most: no room is asked for.
+        engine.dirtyBudget.giveBack(-publish(slots.inPlace, debt: .written))
         sweepLocked(whole, becomesHole: becomesHole, &change, &heads)
         index.unlock()
         release(heads: heads)
@@ -63,7 +64,7 @@ extension FileCore {
   }
 
   private struct ZeroSurvey {
-    var needs: [(UInt64, Entry)] = []
+    var needs: [(UInt64, Entry?)] = []
     var nodes = 0
     var mustWait = false
     var isReady = false
@@ -88,6 +89,15 @@ extension FileCore {
     _ change: inout PreparedChange
   ) -> ZeroSurvey {
     var survey = ZeroSurvey()
+    // Pages that are zeroed in part are held, so that they can be written again if the store loses them.
+    let stored = unsafe storeState.size
+    for edge in [range.lowerBound, range.upperBound] where edge & Int64(frameByteCount - 1) != 0 {
+      let page = UInt64(edge) >> frameShift
+      guard !whole.contains(page), Int64(page << frameShift) < stored, change.frame(for: page) == nil,
+        !survey.needs.contains(where: { $0.0 == page }), index.entry(at: page).isEmpty
+      else { continue }
+      survey.needs.append((page, nil))
+    }
     forEachInPlace(whole, touched) { found in
       if isBorrowed(found.entry) {
         for page in folio(of: found) where change.frame(for: page) == nil {
@@ -105,7 +115,7 @@ extension FileCore {
       nodes += index.boundaryNodesNeeded(from: whole.lowerBound, through: whole.lowerBound)
     }
     let replaced = survey.needs.map(\.0) + change.pages.map(\.page)
-    if let low = replaced.min(), let high = replaced.max() { nodes += index.nodesNeeded(from: low, through: high) }
+    for page in replaced { nodes += index.nodesNeeded(from: page, through: page) }
     if let newLength { nodes += index.nodesToCover(pages: pageCount(newLength)) }
     survey.nodes = nodes
     survey.isReady = survey.needs.isEmpty && !survey.mustWait && change.nodes.count >= nodes

@@ -28,6 +28,19 @@ extension PageCache {
     public var borrows: UInt64
     public var borrowCopies: UInt64
 
+    /// Writes (atomic pieces of longer ones) that were more than one cached page and one lock, and their bytes.
+    public var writes: UInt64
+    public var writtenBytes: UInt64
+    /// Bytes given to stores by write-back.
+    public var writtenBackBytes: UInt64
+    /// Flushes of stores that succeeded, and that failed.
+    public var flushes: UInt64
+    public var failedFlushes: UInt64
+    /// Frames that are not evicted because their stores do not safely have what is in them, those that writes under way have set aside included; and the most
+    /// that there may be.
+    public var owedFrames: Int
+    public var mostOwedFrames: Int
+
     /// Frames in the pool, and what they are used for. The rest is held by fills under way.
     public var frames: Int
     public var freeFrames: Int
@@ -73,7 +86,11 @@ extension PageCache {
       retries: sum(Counter.retries), fills: sum(Counter.fills), joinedFills: sum(Counter.joinedFills),
       failedFills: sum(Counter.failedFills), filledBytes: sum(Counter.filledBytes), evictions: sum(Counter.evictions),
       evictedFrames: sum(Counter.evictedFrames), borrows: sum(Counter.borrows), borrowCopies: sum(Counter.borrowCopies),
-      frames: pool.frameCount, freeFrames: pool.freeFrames, nodeFrames: pool.nodeFrames, cachedFramesByOrder: cached,
+      writes: sum(Counter.writes), writtenBytes: sum(Counter.writtenBytes),
+      writtenBackBytes: sum(Counter.writtenBackBytes), flushes: sum(Counter.flushes),
+      failedFlushes: sum(Counter.failedFlushes), owedFrames: engine.dirtyBudget.used,
+      mostOwedFrames: engine.dirtyBudget.capacity, frames: pool.frameCount, freeFrames: pool.freeFrames,
+      nodeFrames: pool.nodeFrames, cachedFramesByOrder: cached,
       deferredFrames: pool.retiredFrames, peakDeferredFrames: pool.peakRetiredFrames,
       gracePeriods: engine.domain.gracePeriodCount, frameByteCount: pool.frameByteCount,
       openFiles: engine.openFileCount, hitsBySize: hits, slowReadsBySize: slow,

@@ -12,7 +12,7 @@ extension CachedFile {
   ///   - other: open for writing in the same cache.
   ///   - offset: of the other range, which is as long, and not past the end either.
   /// - Throws: `CacheError` with cause `.overlap`, `.pastEnd`, `.differentCaches`, and as a write.
-  /// - Cost: what is dirty of the two is made durable; both are read and written once, a megabyte at a time.
+  /// - Cost: what is dirty of the two is made durable; both are read and written once, in pieces of 256 KiB, each with a flush of both.
   public func exchange(_ range: Range<Int64>, with other: CachedFile, at offset: Int64) throws(CacheError) {
     let (file, partner) = try pair(range, other, offset, .exchange, reads: false)
     _ = try other.writableFile(.exchange, range)
@@ -22,7 +22,8 @@ extension CachedFile {
 }
 
 extension FileCore {
-  private static var exchangePiece: Int64 { 1 << 20 }
+  /// Both sides of a piece fit into the frames of one call of the largest atomic length there is by default.
+  private static var exchangePiece: Int64 { 1 << 18 }
 
   func exchange(_ range: Range<Int64>, with other: FileCore, at there: Range<Int64>) throws(CacheError) {
     let here = FilePart(file: self, range: range, mode: .changingStore)
@@ -30,8 +31,8 @@ extension FileCore {
     try FileCore.withClaims(here, partner, operation: .exchange) { () throws(CacheError) in
       guard range.upperBound <= length else { throw error(.exchange, range, .pastEnd(size: length)) }
       guard there.upperBound <= other.length else { throw error(.exchange, range, .pastEnd(size: other.length)) }
-      try settle(here.pages, operation: .exchange, range: range)
-      try other.settle(partner.pages, operation: .exchange, range: there)
+      try settle(here.pages, isAll: true, operation: .exchange, range: range)
+      try other.settle(partner.pages, isAll: true, operation: .exchange, range: there)
       // Nobody sees the new bytes anywhere before the claims are let go: they have to be filled first.
       try changeToUnknown(here.pages, operation: .exchange)
       try other.changeToUnknown(partner.pages, operation: .exchange)
@@ -73,6 +74,19 @@ extension FileCore {
       unsafe putBack(UnsafeRawBufferPointer(mine), at: offset)
       throw error(.exchange, offset..<offset + Int64(count), .store(failure))
     }
+    // While there still is a copy: what the store has lost is kept, dirty, and is exchanged all the same.
+    unsafe settle(UnsafeRawBufferPointer(theirs), at: offset)
+    unsafe other.settle(UnsafeRawBufferPointer(mine), at: place)
+  }
+
+  /// Makes what was put durable, or keeps it.
+  private func settle(_ bytes: UnsafeRawBufferPointer, at offset: Int64) {
+    do throws(StoreError) {
+      try flush(dataOnly: true, covering: index.withLock { unsafe storeState.changes })
+    } catch {
+      // It has been noted for every handle.
+      unsafe keepDirty(bytes, at: offset)
+    }
   }
 
   private func put(_ bytes: UnsafeRawBufferPointer, at offset: Int64) -> StoreError? {
@@ -86,7 +100,14 @@ extension FileCore {
 
   /// Puts back what was there; what the store does not take is kept, dirty.
   private func putBack(_ bytes: UnsafeRawBufferPointer, at offset: Int64) {
-    guard unsafe put(bytes, at: offset) != nil else { return }
+    if unsafe put(bytes, at: offset) != nil {
+      unsafe keepDirty(bytes, at: offset)
+    } else {
+      unsafe settle(bytes, at: offset)
+    }
+  }
+
+  private func keepDirty(_ bytes: UnsafeRawBufferPointer, at offset: Int64) {
     let pages = self.pages(offset: UInt64(offset), count: UInt64(bytes.count))
     engine.dirtyBudget.giveBack(-pages.count)
     // If even memory fails, the error of the exchange is all that is left to say.

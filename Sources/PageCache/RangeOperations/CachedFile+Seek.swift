@@ -26,8 +26,10 @@ extension CachedFile {
     let file = try file(operation)
     guard offset >= 0 else { throw error(operation, nil, .negativeOffset(offset)) }
     do throws(StoreError) {
-      if file.index.withLock({ unsafe file.debt.dirtyPages > 0 }) {
+      // The store is asked when it has everything.
+      if file.index.withLock({ unsafe file.debt.pages > 0 }) {
         try file.writeBack(file.pages(from: offset))
+        file.awaitWriteBacks()
       }
       var position = offset
       while true {

@@ -60,13 +60,16 @@ extension FileCore {
 
   /// Sees to it that the store has all of the file, in the size it has here, and that nothing is owed for some pages: so that they can be forgotten. The caller
   /// has claimed the pages for changing the store.
-  func settle(_ pages: ClosedRange<UInt64>, operation: CacheError.Operation, range: Range<Int64>) throws(CacheError) {
+  /// - Parameter isAll: also what is not owed for a page is made durable, such as earlier changes of the structure.
+  func settle(
+    _ pages: ClosedRange<UInt64>, isAll: Bool = false, operation: CacheError.Operation, range: Range<Int64>
+  ) throws(CacheError) {
     do throws(StoreError) {
       let isHeldBack = try writeBack(pages, holding: .changingStore)
       try extendStore()
       // What the store has been given and may lose could not be given to it again.
       let isOwed = index.withLock { pagesAreOwed(pages) }
-      if isOwed { try flush(dataOnly: true, covering: index.withLock { unsafe storeState.changes }) }
+      if isOwed || isAll { try flush(dataOnly: true, covering: index.withLock { unsafe storeState.changes }) }
       guard !isHeldBack else { throw StoreError(operation: .write, store: name, cause: .other("bytes are held back")) }
     } catch {
       throw self.error(operation, range, .store(error))

@@ -205,7 +205,7 @@ extension FileCore {
   }
 
   /// Waits until whatever is on its way to the store now has arrived, or has failed.
-  private func awaitWriteBacks() {
+  func awaitWriteBacks() {
     let isAnyUnderWay = index.withLock { unsafe ranges.claims.contains { $0.mode == .writingBack } }
     // In line behind all of them.
     if isAnyUnderWay { letGo(claim(0...index.geometry.maximumPage, .writingBack)) }

@@ -11,6 +11,9 @@ package enum StatisticsReport {
       "fills \(statistics.fills) (\(statistics.filledBytes) bytes), joined \(statistics.joinedFills), "
         + "failed \(statistics.failedFills)",
       "evictions \(statistics.evictions), of frames \(frames(statistics.evictedFrames.clamped))",
+      "writes \(statistics.writes) (\(statistics.writtenBytes) bytes), written back \(statistics.writtenBackBytes) bytes, "
+        + "flushes \(statistics.flushes), failed \(statistics.failedFlushes), "
+        + "owed \(frames(statistics.owedFrames)) of at most \(frames(statistics.mostOwedFrames))",
       "loans \(statistics.borrows), with a copy \(statistics.borrowCopies)",
       "frames \(frames(statistics.frames)), free \(frames(statistics.freeFrames)), "
         + "of index nodes \(frames(statistics.nodeFrames))",
