@@ -56,7 +56,7 @@ public final class CachedFile: Sendable {
     // A handle that is dropped has no readers inside.
     guard let file = unsafe openFile, !engine.isInForkedChild else { return }
     // Nobody is there to be told: whoever wants to know closes.
-    if isWritable { _ = try? file.writeBackForClosing() }
+    _ = try? file.writeBackForClosing()
     engine.releaseHandle(file)
   }
 
@@ -72,7 +72,7 @@ public final class CachedFile: Sendable {
 
   /// Closes the handle. With the last handle of a file, what is cached of it goes.
   ///
-  /// A handle that may write first gives the store all that is dirty (P7). If the store refuses, this throws, and the handle stays open: close it again when
+  /// First the store is given all that is dirty (P7). If the store refuses, this throws, and the handle stays open: close it again when
   /// the store is well, or discard. Nothing is flushed: call `sync` first for that.
   ///
   /// Waits for reads that hit on other threads to end (microseconds), and with the last handle, for fills and claims under way: as long as their
@@ -85,7 +85,7 @@ public final class CachedFile: Sendable {
   ///   each descriptor.
   public func close(discardingDirty: Bool = false) throws(CacheError) {
     try checkProcess(.close)
-    if isWritable, !discardingDirty {
+    if !discardingDirty {
       let file = try file(.close)
       do throws(CacheError) { try file.writeBackForClosing() } catch {
         try report(file, .close)
@@ -101,7 +101,7 @@ public final class CachedFile: Sendable {
     }
     engine.domain.synchronize()
     guard let file else { return }
-    engine.releaseHandle(file)
+    engine.releaseHandle(file, discardingDirty: discardingDirty)
     try report(file, .close)
   }
 

@@ -31,19 +31,19 @@ public final class PageCache: Sendable {
   public func open(_ path: FilePath, _ options: OpenOptions = .init()) throws(CacheError) -> CachedFile {
     try checkProcess(path.string)
     try check(options, path.string)
-    let known: StoreIdentity?
+    var known: StoreIdentity?
     do throws(StoreError) { known = try LocalFileStore.identity(of: path) } catch {
       // It may be about to be made.
       guard case .system(.noSuchFileOrDirectory) = error.cause, options.creation != .never else {
-        throw CacheError(operation: .open, file: path.string, cause: .store(error))
+        throw refusal(path.string, error)
       }
-      known = nil
     }
-    if let known, options.creation == .exclusively {
-      _ = known
-      throw refusal(path.string, StoreError(operation: .open, store: path.string, cause: .system(.fileExists)))
+    if let known {
+      guard options.creation != .exclusively else {
+        throw refusal(path.string, StoreError(operation: .open, store: path.string, cause: .system(.fileExists)))
+      }
+      if let handle = try openAgain(known, options) { return handle }
     }
-    if let known, let file = engine.openedFile(known) { return try handle(for: file, options) }
     let store: LocalFileStore
     do throws(StoreError) {
       store = try LocalFileStore(
@@ -67,7 +67,7 @@ public final class PageCache: Sendable {
     let store: LocalFileStore
     let known: StoreIdentity?
     do throws(StoreError) { known = try LocalFileStore.identity(of: descriptor) } catch { throw refusal(name, error) }
-    if let known, let file = engine.openedFile(known) { return try handle(for: file, options) }
+    if let known, let handle = try openAgain(known, options) { return handle }
     do throws(StoreError) {
       store = try LocalFileStore(
         duplicating: descriptor, directIO: configuration.directIO, threads: engine.ioThreads)
@@ -82,16 +82,36 @@ public final class PageCache: Sendable {
   /// - Cost: a few calls of the store.
   public func open(store: any BackingStore, _ options: OpenOptions = .init()) throws(CacheError) -> CachedFile {
     try checkProcess(store.name)
+    let handle = try engine.inTurn(store.identity) { () throws(CacheError) in
+      if let file = engine.openedFile(store.identity) {
+        // Not closed now: closing any descriptor of a file drops this process's POSIX locks on it.
+        engine.keep(store, with: file)
+        return try self.handle(for: file, options)
+      }
+      return try openFirst(store, options)
+    }
+    if options.truncates { try handle.resize(to: 0) }
+    return handle
+  }
+
+  /// A handle for a file that is open, or nil.
+  private func openAgain(_ identity: StoreIdentity, _ options: OpenOptions) throws(CacheError) -> CachedFile? {
+    let handle = try engine.inTurn(identity) { () throws(CacheError) -> CachedFile? in
+      guard let file = engine.openedFile(identity) else { return nil }
+      return try self.handle(for: file, options)
+    }
+    if let handle, options.truncates { try handle.resize(to: 0) }
+    return handle
+  }
+
+  /// Opens what is not open. In its turn.
+  private func openFirst(_ store: any BackingStore, _ options: OpenOptions) throws(CacheError) -> CachedFile {
     let status: StoreStatus
-    let isShared: Bool
     do {
       try check(options, store.name)
+      if options.access == .readWrite { try store.prepareToWrite() }
       // Claimed before it is looked at: what is seen then stays.
-      isShared = engine.isOpen(store.identity)
-      if !isShared {
-        if options.access == .readWrite { try store.prepareToWrite() }
-        if options.ownership == .exclusive { try store.claim(forWriting: options.access == .readWrite) }
-      }
+      if options.ownership == .exclusive { try store.claim(forWriting: options.access == .readWrite) }
       status = try store.status()
     } catch let error as StoreError {
       store.close()
@@ -108,27 +128,25 @@ public final class PageCache: Sendable {
     }
     let file = engine.adopt(
       store, status: status, ownership: options.ownership, isWritable: options.access == .readWrite)
-    return try handle(for: file, options)
+    return CachedFile(file, isWritable: options.access == .readWrite, durability: options.durability)
   }
 
-  /// A handle for a file of which the table counts it already.
+  /// A handle for an open file, of which the table has counted it already. In its turn.
   private func handle(for file: FileCore, _ options: OpenOptions) throws(CacheError) -> CachedFile {
     do {
+      try check(options, file.name)
       guard file.ownership == options.ownership else {
         throw CacheError(
           operation: .open, file: file.name,
           cause: .options("another handle has opened the file with ownership \(file.ownership.rawValue)"))
       }
       if options.access == .readWrite { try file.prepareToWrite() }
-      let handle = CachedFile(file, isWritable: options.access == .readWrite, durability: options.durability)
-      if options.truncates { try handle.resize(to: 0) }
-      return handle
+      return CachedFile(file, isWritable: options.access == .readWrite, durability: options.durability)
     } catch let error as StoreError {
-      engine.releaseHandle(file)
+      engine.releaseHandleInTurn(file)
       throw refusal(file.name, error)
     } catch let error as CacheError {
-      // A handle that was made gives its count back itself.
-      if case .options = error.cause { engine.releaseHandle(file) }
+      engine.releaseHandleInTurn(file)
       throw error
     } catch {
       preconditionFailure("typed errors only")

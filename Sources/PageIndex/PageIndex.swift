@@ -169,11 +169,12 @@ public final class PageIndex: @unchecked Sendable {
   }
 
   /// Most nodes that `storeHole`, or erasing, can use in a range of a confined index: those on the ways to its two ends.
-  package func boundaryNodesNeeded(from first: UInt64, through last: UInt64) -> Int {
+  /// - Parameter pages: how many pages it covers by then (`cover`), if that is more than now.
+  package func boundaryNodesNeeded(from first: UInt64, through last: UInt64, covering pages: UInt64 = 0) -> Int {
     precondition(isConfined && first <= last && last <= IndexGeometry.maximumPage)
     var needed = 0
     var shift = fanOutShift
-    let highest = minimumShift + fanOutShift
+    let highest = max(minimumShift, rootShift(coveringPages: pages)) + fanOutShift
     while shift <= highest {
       needed += last >> UInt64(shift) == first >> UInt64(shift) ? 1 : 2
       shift += fanOutShift

@@ -51,11 +51,6 @@ public struct SharedWord: @unchecked Sendable {
     unsafe cell.pointee.exchange(value, ordering: .acquiringAndReleasing)
   }
 
-  @inlinable @inline(__always)
-  package func exchangeSequential(_ value: UInt64) -> UInt64 {
-    unsafe cell.pointee.exchange(value, ordering: .sequentiallyConsistent)
-  }
-
   /// Returns the value before the addition.
   @inlinable @inline(__always)
   package func fetchAddRelaxed(_ amount: UInt64) -> UInt64 {

@@ -110,13 +110,14 @@ extension FileCore {
       }
     }
     var nodes = 0
+    let covered = newLength.map { pageCount($0) } ?? 0
     if !whole.isEmpty {
-      nodes += 2 * index.boundaryNodesNeeded(from: whole.lowerBound, through: whole.upperBound - 1)
-      nodes += index.boundaryNodesNeeded(from: whole.lowerBound, through: whole.lowerBound)
+      nodes += 2 * index.boundaryNodesNeeded(from: whole.lowerBound, through: whole.upperBound - 1, covering: covered)
+      nodes += index.boundaryNodesNeeded(from: whole.lowerBound, through: whole.lowerBound, covering: covered)
     }
     let replaced = survey.needs.map(\.0) + change.pages.map(\.page)
-    for page in replaced { nodes += index.nodesNeeded(from: page, through: page) }
-    if let newLength { nodes += index.nodesToCover(pages: pageCount(newLength)) }
+    for page in replaced { nodes += index.nodesNeeded(from: page, through: page, covering: covered) }
+    nodes += index.nodesToCover(pages: covered)
     survey.nodes = nodes
     survey.isReady = survey.needs.isEmpty && !survey.mustWait && change.nodes.count >= nodes
     return survey
@@ -213,24 +214,47 @@ extension FileCore {
   /// Forgets what is cached of a range, because the store has something else there now. The caller has claimed the pages and whole folios around them
   /// for changing the store, and nothing is owed for them but what may be lost.
   ///
-  /// Nothing is marked: no reader can see the new state anywhere before the claim is let go, because all of it has to be filled first.
-  func changeToUnknown(_ pages: ClosedRange<UInt64>, operation: CacheError.Operation) throws(CacheError) {
+  /// Nothing is marked: no reader can see the new state anywhere before the claim is let go, because all of it has to be filled first. The length comes last.
+  /// - Parameters:
+  ///   - newLength: published, if the file is to have another; of two, the longer, where `grows`.
+  ///   - changingStore: has the store do it, once everything is in hand. If it throws, nothing has changed.
+  func changeToUnknown(
+    _ pages: ClosedRange<UInt64>, newLength: Int64?, grows: Bool, operation: CacheError.Operation,
+    changingStore: () throws(CacheError) -> Void
+  ) throws(CacheError) {
     var change = PreparedChange(self)
+    var isStoreChanged = false
     while true {
       index.lock()
       let last = min(pages.upperBound, index.geometry.maximumPage)
-      let nodes = index.boundaryNodesNeeded(from: pages.lowerBound, through: last)
-      if change.nodes.count >= nodes {
-        var heads: [UInt64] = []
-        sweepLocked(pages.lowerBound..<last + 1, becomesHole: false, &change, &heads)
+      let covered = newLength.map { pageCount($0) } ?? 0
+      // As many again: somebody may extend the file, and the tree, beyond the pages while the store works.
+      let nodes =
+        2 * index.boundaryNodesNeeded(from: pages.lowerBound, through: last, covering: covered)
+        + index.nodesToCover(pages: covered)
+      guard change.nodes.count >= nodes else {
         index.unlock()
-        release(heads: heads)
-        return
+        try prepare(
+          &change, nodes: nodes, operation: operation,
+          range: byteRange(from: pages.lowerBound, through: pages.upperBound))
+        continue
+      }
+      guard isStoreChanged else {
+        index.unlock()
+        try changingStore()
+        isStoreChanged = true
+        continue
+      }
+      var heads: [UInt64] = []
+      sweepLocked(pages.lowerBound..<last + 1, becomesHole: false, &change, &heads)
+      if let newLength {
+        let length = grows ? max(self.length, newLength) : newLength
+        index.cover(pages: pageCount(length), reserve: &change.nodes)
+        publishLocked(length: length)
       }
       index.unlock()
-      try prepare(
-        &change, nodes: nodes, operation: operation, range: byteRange(from: pages.lowerBound, through: pages.upperBound)
-      )
+      release(heads: heads)
+      return
     }
   }
 }

@@ -28,6 +28,7 @@ final class Engine: Sendable {
   nonisolated(unsafe) private var filesByNumber: [UInt64: FileCore] = [:]
   nonisolated(unsafe) private var filesByIdentity: [StoreIdentity: FileCore] = [:]
   nonisolated(unsafe) private var lastNumber: UInt64 = 0
+  nonisolated(unsafe) private var identitiesInTurn: Set<StoreIdentity> = []
 
   init(configuration: PageCache.Configuration) throws(CacheError) {
     func refuse(_ cause: CacheError.Cause) -> CacheError { CacheError(operation: .create, file: "", cause: cause) }
@@ -74,9 +75,6 @@ final class Engine: Sendable {
   /// Files with an open handle.
   var openFileCount: Int { table.withLock { unsafe filesByIdentity.count } }
 
-  /// Whether a file is open, at this moment.
-  func isOpen(_ identity: StoreIdentity) -> Bool { table.withLock { unsafe filesByIdentity[identity] != nil } }
-
   /// The open file with an identity, with one more handle counted.
   func openedFile(_ identity: StoreIdentity) -> FileCore? {
     table.withLock {
@@ -86,18 +84,15 @@ final class Engine: Sendable {
     }
   }
 
-  /// Takes a store in: makes a file for it, or joins the one that somebody opened meanwhile.
+  /// Keeps another store of an open file until that is closed.
+  func keep(_ store: any BackingStore, with file: FileCore) { table.withLock { unsafe file.duplicates.append(store) } }
+
+  /// Takes a store in, of which no file is open.
   func adopt(
     _ store: any BackingStore, status: StoreStatus, ownership: PageCache.Ownership, isWritable: Bool
   ) -> FileCore {
     let identity = store.identity
     return table.withLock {
-      if let file = unsafe filesByIdentity[identity] {
-        unsafe file.handles += 1
-        // Not closed now: closing any descriptor of a file drops this process's POSIX locks on it.
-        unsafe file.duplicates.append(store)
-        return file
-      }
       unsafe lastNumber += 1
       let file = unsafe FileCore(
         engine: self, number: lastNumber, store: store, identity: identity, status: status, ownership: ownership,
@@ -111,11 +106,30 @@ final class Engine: Sendable {
   /// Files that are open now.
   var openFiles: [FileCore] { table.withLock { unsafe Array(filesByNumber.values) } }
 
-  /// Whether a file has one handle left.
-  func isLastHandle(of file: FileCore) -> Bool { table.withLock { unsafe file.handles == 1 } }
+  /// Runs a body that opens, or closes, what has an identity: one at a time for each. So nobody opens what is not quite closed, and two who open the same
+  /// do not claim it from each other.
+  func inTurn<Result, Failure: Error>(
+    _ identity: StoreIdentity, _ body: () throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    table.lock()
+    while unsafe !identitiesInTurn.insert(identity).inserted { table.wait() }
+    table.unlock()
+    defer {
+      table.withLock {
+        unsafe identitiesInTurn.remove(identity)
+        table.broadcast()
+      }
+    }
+    return try body()
+  }
 
   /// Counts one handle less, and shuts the file down with the last.
-  func releaseHandle(_ file: FileCore) {
+  func releaseHandle(_ file: FileCore, discardingDirty: Bool = false) {
+    inTurn(file.identity) { releaseHandleInTurn(file, discardingDirty: discardingDirty) }
+  }
+
+  /// The same for whoever has his turn.
+  func releaseHandleInTurn(_ file: FileCore, discardingDirty: Bool = false) {
     let isLast = table.withLock {
       unsafe file.handles -= 1
       guard unsafe file.handles == 0 else { return false }
@@ -123,7 +137,7 @@ final class Engine: Sendable {
       return true
     }
     guard isLast else { return }
-    file.shutDown()
+    file.shutDown(discardingDirty: discardingDirty)
     // Only now: while it waits for a slow store, its folios can still be evicted for others.
     table.withLock { unsafe filesByNumber[file.number] = nil }
   }

@@ -9,15 +9,14 @@ extension FileCore {
   ///
   /// Adjacent missing pages make one fill, and one call of the store. What lies in a hole gets an entry that says so, and nothing to wait for.
   /// - Parameters:
-  ///   - claimed: the pages that are claimed.
   ///   - holding: called with the head frame of each folio that this call has filled, with a reference taken for the caller, before
   ///     the fill is announced.
   /// - Returns: fills to wait for, some of which may be over; none if all pages have arrived meanwhile.
   func fill(
-    _ pages: ClosedRange<UInt64>, claimed: ClosedRange<UInt64>, execution: StoreExecution,
+    _ pages: ClosedRange<UInt64>, execution: StoreExecution,
     operation: CacheError.Operation, holding: @escaping @Sendable (UInt64) -> Void
   ) throws(CacheError) -> [Fill] {
-    guard let pages = try learnHole(pages, claimed: claimed) else { return [] }
+    guard let pages = try learnHole(pages) else { return [] }
     var awaited: [Fill] = []
     var started: [(Fill, [PlannedFolio])] = []
     let closing = index.withLock {

@@ -9,11 +9,9 @@ import Primitives
 // the question.
 extension FileCore {
   /// Learns whether missing pages lie in a hole, and stores entries for it.
-  /// - Parameter claimed: pages that the caller has claimed; the missing pages are among them.
+  /// - Parameter missing: pages that the caller has claimed, and of which he holds what is there: what is not, nobody else brings.
   /// - Returns: the pages to fill from the store, from the first missing one on; nil if that is now known to be in a hole.
-  func learnHole(
-    _ missing: ClosedRange<UInt64>, claimed: ClosedRange<UInt64>
-  ) throws(CacheError) -> ClosedRange<UInt64>? {
+  func learnHole(_ missing: ClosedRange<UInt64>) throws(CacheError) -> ClosedRange<UInt64>? {
     let first = missing.lowerBound
     var before: UInt64 = 0
     var isQuiet = false
@@ -46,7 +44,7 @@ extension FileCore {
       }
     }
     // Whole pages; the last one of the file is whole, because what lies past the end is zero.
-    let endPage = end >= length ? pageCount(length) : UInt64(end) >> frameShift
+    let endPage = end >= length ? pageCount(length) : UInt64(max(0, end)) >> frameShift
     guard endPage > first else { return first...first }
     // The hole may begin before the page that was missed. Ask from where the unknown begins: one question more, once for a hole.
     var startPage = first
@@ -60,8 +58,11 @@ extension FileCore {
       }
     }
     let isStored = storeHole(
-      wide: startPage...endPage - 1, narrow: max(claimed.lowerBound, first)...min(claimed.upperBound, endPage - 1),
-      isQuiet: isQuiet, before: before, length: length)
+      wide: startPage...endPage - 1, narrow: first...min(missing.upperBound, endPage - 1), isQuiet: isQuiet,
+      before: before, length: length)
+    guard let isStored else {
+      throw noFrames(.read, byteRange(from: first, through: missing.upperBound))
+    }
     return isStored ? nil : missing
   }
 
@@ -92,13 +93,14 @@ extension FileCore {
     return last
   }
 
+  /// - Returns: whether it is known now; nil if there are no nodes.
   private func storeHole(
     wide: ClosedRange<UInt64>, narrow: ClosedRange<UInt64>, isQuiet: Bool, before: UInt64, length: Int64
-  ) -> Bool {
+  ) -> Bool? {
     var reserve = NodeReserve(for: index)
     while true {
       let needed = index.boundaryNodesNeeded(from: wide.lowerBound, through: wide.upperBound)
-      guard engine.fill(&reserve, to: needed) else { return false }
+      guard engine.fill(&reserve, to: needed) else { return nil }
       let stored: Bool? = index.withLock {
         if unsafe isClosing { return false }
         // The tree may have grown while nodes were looked for.

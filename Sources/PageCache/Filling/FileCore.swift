@@ -36,6 +36,10 @@ final class FileCore: Sendable {
   /// Pages that may not be written back before points of other files are durable.
   nonisolated(unsafe) var holdBacks: [UInt64: HoldBack] = [:]
 
+  /// What has been taken over for the store, and is on its way there.
+  nonisolated(unsafe) var transfers = Transfers()
+  /// Calls that use the store without a claim.
+  nonisolated(unsafe) var users = 0
   /// Whether the background knows of the file.
   nonisolated(unsafe) var isWatched = false
 
@@ -118,13 +122,20 @@ final class FileCore: Sendable {
     if unsafe gateClosers == 0 { words.size.storeRelease(UInt64(length)) }
   }
 
-  /// Takes everything out of the cache and lets go of the store. Called once, when no handle is left. What has not been written back is gone.
-  func shutDown() {
+  /// Takes everything out of the cache and lets go of the store. Called once, when no handle is left.
+  /// - Parameter discardingDirty: what is dirty is not tried to be written back.
+  func shutDown(discardingDirty: Bool) {
     index.lock()
     unsafe isClosing = true
-    while unsafe !fills.isEmpty || !ranges.isEmpty || debt.hasJob || debt.isFlushing { index.wait() }
+    while unsafe !fills.isEmpty || !ranges.isEmpty || debt.hasJob || debt.isFlushing || users > 0 { index.wait() }
+    let isDirty = unsafe debt.dirtyPages > 0
+    let hasPoints = unsafe debt.hasPoints
     index.unlock()
     engine.writeback.forget(self)
+    // Whoever closed has seen to it; but for what came in between, and what became dirty again after that.
+    if isDirty, !discardingDirty { _ = try? writeBack(0...index.geometry.maximumPage) }
+    // Others may wait for what was done here, and nobody can be asked for it any more.
+    if hasPoints, !discardingDirty, flushForClosing() { durableWord.storeRelease(.max) }
     var heads: [UInt64] = []
     index.withLock {
       unsafe engine.dirtyBudget.giveBack(debt.pages)

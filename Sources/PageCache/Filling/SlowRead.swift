@@ -101,7 +101,7 @@ final class SlowRead: Sendable {
     let missing = file.engine.domain.read { holdPresent(wanted) }
     guard let missing else { return nil }
     file.engine.domain.record().counter(Counter.misses).addAsOnlyWriter(1)
-    return try file.fill(missing, claimed: claimed, execution: execution, operation: operation) { [self] head in
+    return try file.fill(missing, execution: execution, operation: operation) { [self] head in
       // The fill counted a reference for us.
       take(head)
     }

@@ -1,4 +1,5 @@
 import BackingStores
+import Primitives
 
 /// What a file knows of its store. Expects the file's lock held.
 struct StoreState {
@@ -10,9 +11,11 @@ struct StoreState {
   var mayHaveHoles: Bool
   /// Whether it was reported that the store's name leads elsewhere.
   var isReplacementReported = false
-  /// Changes made to the store, and how many of them are durable.
-  var changes: UInt64 = 0
+  /// Changes made to the store, and how many of them are durable. The first one stands for whatever was done to it before it was opened here.
+  var changes: UInt64 = 1
   var durableChanges: UInt64 = 0
+  /// When the oldest change that is not durable was made, or earlier.
+  var changedSince: UInt64?
 
   init(_ status: StoreStatus) {
     size = status.size
@@ -20,10 +23,19 @@ struct StoreState {
     mayHaveHoles = status.allocatedBytes.map { $0 < status.size } ?? true
   }
 
+  /// Takes what the store says now for what is known of it.
+  mutating func accept(_ status: StoreStatus) {
+    size = status.size
+    stamp = status.changeStamp
+    mayHaveHoles = status.allocatedBytes.map { $0 < status.size } ?? true
+    isReplacementReported = status.isReplaced
+  }
+
   /// Notes that this cache has changed the store.
   mutating func noteChange() {
     stamp = nil
     changes += 1
+    if changedSince == nil { changedSince = monotonicNanoseconds() }
   }
 
   /// Whether what the store says now is what is known of it, as far as can be told.

@@ -102,6 +102,16 @@ public struct CacheError: Error, Sendable {
   }
 }
 
+extension CacheError {
+  /// What a store has refused, or all there is to say as if one had.
+  var refusal: StoreError {
+    switch cause {
+    case .store(let error), .partlyWritten(_, let error), .dirtyLimit(_, let error): error
+    default: StoreError(operation: .write, store: file, range: range, cause: .other("\(cause)"))
+    }
+  }
+}
+
 extension CacheError: CustomStringConvertible {
   public var description: String {
     let place = range.map { " bytes \($0.lowerBound)..<\($0.upperBound)" } ?? ""

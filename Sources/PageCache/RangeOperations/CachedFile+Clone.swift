@@ -18,7 +18,10 @@ extension CachedFile {
     guard range.upperBound <= other.length else { throw error(.clone, range, .pastEnd(size: other.length)) }
     guard !range.isEmpty else { return }
     if try file.share(range, of: other, to: offset) { return }
-    _ = try file.copy(range, of: other, to: offset, durability: durability, atomicLength: maximumAtomicLength, .clone)
+    let copied = try file.copy(
+      range, of: other, to: offset, durability: durability, atomicLength: maximumAtomicLength, .clone)
+    // Somebody has shortened the source meanwhile.
+    guard copied == Int64(range.count) else { throw error(.clone, range, .pastEnd(size: other.length)) }
   }
 
   /// Copies a range of another file, or of this one, into this file: by sharing storage where the store can.

@@ -28,14 +28,15 @@ extension FileCore {
   func exchange(_ range: Range<Int64>, with other: FileCore, at there: Range<Int64>) throws(CacheError) {
     let here = FilePart(file: self, range: range, mode: .changingStore)
     let partner = FilePart(file: other, range: there, mode: .changingStore)
-    try FileCore.withClaims(here, partner, operation: .exchange) { () throws(CacheError) in
+    try FileCore.withClaims(here, partner, operation: .exchange) { () throws(CacheError) -> Void? in
       guard range.upperBound <= length else { throw error(.exchange, range, .pastEnd(size: length)) }
       guard there.upperBound <= other.length else { throw error(.exchange, range, .pastEnd(size: other.length)) }
-      try settle(here.pages, isAll: true, operation: .exchange, range: range)
-      try other.settle(partner.pages, isAll: true, operation: .exchange, range: there)
+      guard try settle(here.pages, isAll: true, operation: .exchange, range: range),
+        try other.settle(partner.pages, isAll: true, operation: .exchange, range: there)
+      else { return nil }
       // Nobody sees the new bytes anywhere before the claims are let go: they have to be filled first.
-      try changeToUnknown(here.pages, operation: .exchange)
-      try other.changeToUnknown(partner.pages, operation: .exchange)
+      try changeToUnknown(here.pages, newLength: nil, grows: true, operation: .exchange) {}
+      try other.changeToUnknown(partner.pages, newLength: nil, grows: true, operation: .exchange) {}
       var done: Int64 = 0
       do throws(CacheError) {
         while done < Int64(range.count) {
@@ -54,6 +55,7 @@ extension FileCore {
         }
         throw error
       }
+      return ()
     }
   }
 
@@ -81,8 +83,11 @@ extension FileCore {
 
   /// Makes what was put durable, or keeps it.
   private func settle(_ bytes: UnsafeRawBufferPointer, at offset: Int64) {
+    let failuresBefore = index.withLock { unsafe failures.count }
     do throws(StoreError) {
       try flush(dataOnly: true, covering: index.withLock { unsafe storeState.changes })
+      // Somebody else's flush may have failed, and have lost these.
+      if let failure = index.withLock({ unsafe failures.since(failuresBefore).failures.last }) { throw failure }
     } catch {
       // It has been noted for every handle.
       unsafe keepDirty(bytes, at: offset)

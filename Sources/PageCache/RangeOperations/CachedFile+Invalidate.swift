@@ -20,31 +20,30 @@ extension CachedFile {
       range.map { file.foliosAround(file.pages(offset: UInt64($0.lowerBound), count: UInt64($0.count))) }
       ?? file.pages(from: 0)
     try file.withStructure(pages, shortens: range == nil, operation: .invalidate, range: range) {
-      () throws(CacheError) in
-      if file.index.withLock({ unsafe file.debt.pages > 0 }) {
-        try file.settle(pages, operation: .invalidate, range: range ?? 0..<file.length)
-      }
-      let status: StoreStatus
-      do throws(StoreError) { status = try file.store.status() } catch {
+      () throws(CacheError) -> Void? in
+      guard try file.settle(pages, operation: .invalidate, range: range ?? 0..<file.length) else { return nil }
+      var status: StoreStatus
+      do throws(StoreError) {
+        status = try file.store.status()
+        // A hole at the end that the store does not have yet is the file's all the same. Not if the store has become shorter behind our back.
+        let (known, length) = file.index.withLock { unsafe (file.storeState.size, file.length) }
+        if range == nil, status.size == known, known < length {
+          try file.extendStore()
+          status = try file.store.status()
+        }
+      } catch {
         throw self.error(.invalidate, range, .store(error))
       }
       guard status.size >= 0, status.size <= PageCache.maximumFileSize else {
         throw error(.invalidate, range, .impossibleSize(status.size))
       }
-      try file.changeToUnknown(pages, operation: .invalidate)
-      if range == nil {
-        file.index.withLock {
-          let (changes, durable) = unsafe (file.storeState.changes, file.storeState.durableChanges)
-          unsafe file.storeState = StoreState(status)
-          unsafe file.storeState.changes = changes
-          unsafe file.storeState.durableChanges = durable
-        }
-        if status.size >= file.length {
-          try file.publish(grownLength: status.size, operation: .invalidate)
-        } else {
-          file.index.withLock { file.publishLocked(length: status.size) }
-        }
+      let accepted = status
+      try file.changeToUnknown(
+        pages, newLength: range == nil ? accepted.size : nil, grows: false, operation: .invalidate
+      ) { () throws(CacheError) in
+        if range == nil { file.index.withLock { unsafe file.storeState.accept(accepted) } }
       }
+      return ()
     }
   }
 }

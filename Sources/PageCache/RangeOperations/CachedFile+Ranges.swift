@@ -70,10 +70,12 @@ extension CachedFile {
     let clamped = range.clamped(to: 0..<file.length)
     guard !clamped.isEmpty else { return }
     let pages = file.pages(offset: UInt64(clamped.lowerBound), count: UInt64(clamped.count))
-    try file.withStructure(pages, shortens: false, operation: .unshare, range: range) { () throws(CacheError) in
+    try file.withStructure(pages, shortens: false, operation: .unshare, range: range) {
+      () throws(CacheError) -> Void? in
       try file.changeStore(.unshare, range, size: { $0 }, makesHoles: false) { () throws(StoreError) in
         try file.store.change(.unshare, clamped)
       }
+      return ()
     }
   }
 

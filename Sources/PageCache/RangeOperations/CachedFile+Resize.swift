@@ -37,8 +37,7 @@ extension FileCore {
         try changeToZero(
           range, becomesHole: false, newLength: size, operation: .resize, changingStore: resizeStore)
       } else {
-        try resizeStore()
-        try publish(grownLength: size, operation: .resize)
+        try publish(grownLength: size, operation: .resize, changingStore: resizeStore)
       }
       return true
     }

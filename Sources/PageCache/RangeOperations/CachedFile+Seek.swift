@@ -31,6 +31,12 @@ extension CachedFile {
         try file.writeBack(file.pages(from: offset))
         file.awaitWriteBacks()
       }
+      // While this has a claim, the last close waits.
+      let claim = file.claim(file.pages(from: offset), .reading)
+      defer { file.letGo(claim) }
+      guard file.index.withLock({ unsafe !file.isClosing }) else {
+        throw StoreError(operation: .extent, store: name, cause: .system(.badFileDescriptor))
+      }
       var position = offset
       while true {
         let length = file.length

@@ -13,28 +13,29 @@ extension FileCore {
     let target = offset..<offset + Int64(range.count)
     let here = FilePart(file: self, range: target, mode: .changingStore)
     let there = FilePart(file: source, range: range, mode: .reading)
-    return try FileCore.withClaims(here, there, operation: .clone) { () throws(CacheError) in
+    return try FileCore.withClaims(here, there, operation: .clone) { () throws(CacheError) -> Bool? in
       guard range.upperBound <= source.length else { throw error(.clone, range, .pastEnd(size: source.length)) }
       guard range.upperBound % block == 0 || range.upperBound == source.length && target.upperBound >= length else {
         return false
       }
       do throws(StoreError) {
-        // The store must have what it is to share; and what is dirty here, in pages that are replaced in part.
-        let isHeldBack = try source.writeBack(there.pages, holding: source === self ? .changingStore : .reading)
-        guard !isHeldBack else { return false }
-        try source.extendStore()
+        // The store must have what it is to share. What it lacks at the end may be given to it only with a claim to the end: then copy.
+        if try source.writeBack(there.pages, holding: source === self ? .changingStore : .reading) { return nil }
+        guard source.index.withLock({ unsafe source.storeState.size >= range.upperBound }) else { return false }
       } catch { throw self.error(.clone, range, .store(error)) }
-      try settle(here.pages, operation: .clone, range: target)
+      // And what is dirty here, in folios that are replaced in part.
+      guard try settle(here.pages, operation: .clone, range: target) else { return nil }
       do throws(CacheError) {
-        try changeStore(.clone, target, size: { max($0, target.upperBound) }, makesHoles: true) {
-          () throws(StoreError) in try store.clone(range, of: source.store, to: offset)
+        try changeToUnknown(here.pages, newLength: target.upperBound, grows: true, operation: .clone) {
+          () throws(CacheError) in
+          try changeStore(.clone, target, size: { max($0, target.upperBound) }, makesHoles: true) {
+            () throws(StoreError) in try store.clone(range, of: source.store, to: offset)
+          }
         }
       } catch {
         if case .store(let refusal) = error.cause, case .unsupported = refusal.cause { return false }
         throw error
       }
-      try changeToUnknown(here.pages, operation: .clone)
-      if target.upperBound > length { try publish(grownLength: target.upperBound, operation: .clone) }
       return true
     }
   }
@@ -60,7 +61,7 @@ extension FileCore {
       let isThrough = durability == .writeThrough || room.isSynchronous
       let here = FilePart(file: self, range: to, mode: isThrough ? .changingStore : .changingCache)
       let there = FilePart(file: source, range: from, mode: .reading)
-      let copied = try FileCore.withClaims(here, there, operation: operation) { () throws(CacheError) -> Int64 in
+      let copied = try FileCore.withClaims(here, there, operation: operation) { () throws(CacheError) -> Int64? in
         let present = from.clamped(to: 0..<max(from.lowerBound, source.length))
         guard !present.isEmpty else { return 0 }
         try unsafe source.copyClaimed(present, into: memory, operation: operation)
@@ -80,20 +81,25 @@ extension FileCore {
   func dedupe(_ range: Range<Int64>, with other: FileCore, at there: Range<Int64>) throws(CacheError) -> Bool {
     let here = FilePart(file: self, range: range, mode: .reading)
     let partner = FilePart(file: other, range: there, mode: .reading)
-    return try FileCore.withClaims(here, partner, operation: .dedupe) { () throws(CacheError) in
+    return try FileCore.withClaims(here, partner, operation: .dedupe) { () throws(CacheError) -> Bool? in
       do throws(StoreError) {
         let mode: RangeTable.Mode = other === self ? .changingStore : .reading
-        let isHeldBack = try writeBack(here.pages, holding: mode)
-        let isPartnerHeldBack = try other.writeBack(partner.pages, holding: mode)
-        guard !isHeldBack, !isPartnerHeldBack else { return false }
-        try extendStore()
-        try other.extendStore()
-        let isSame = try store.dedupe(range, with: other.store, at: there.lowerBound)
+        if try writeBack(here.pages, holding: mode) { return nil }
+        if try other.writeBack(partner.pages, holding: mode) { return nil }
+        let hasAll =
+          index.withLock { unsafe storeState.size >= range.upperBound }
+          && other.index.withLock { unsafe other.storeState.size >= there.upperBound }
+        // What a store does not have, it cannot share.
+        guard hasAll else {
+          throw StoreError(operation: .dedupe, store: name, range: range, cause: .unsupported)
+        }
+        // Nobody takes it for a change by others.
         index.withLock {
+          unsafe changesBegun += 1
           unsafe storeState.noteChange()
           noteChangeLocked()
         }
-        return isSame
+        return try store.dedupe(range, with: other.store, at: there.lowerBound)
       } catch {
         throw self.error(.dedupe, range, .store(error))
       }

@@ -18,10 +18,19 @@ struct FilePart {
 extension FileCore {
   /// Runs a body with parts of two files claimed: in order of the files' numbers, so that two such operations cannot wait for each other. Of one file,
   /// everything from the first part to the last is claimed at once.
+  /// - Parameter body: nil to let go of everything, make durable what the parts hold back, and try again.
   static func withClaims<Result>(
-    _ one: FilePart, _ other: FilePart, operation: CacheError.Operation, _ body: () throws(CacheError) -> Result
+    _ one: FilePart, _ other: FilePart, operation: CacheError.Operation, _ body: () throws(CacheError) -> Result?
   ) throws(CacheError) -> Result {
-    for part in [one, other] { try part.file.settleHoldBacks() }
+    while true {
+      for part in [one, other] { try part.file.settleHoldBacks() }
+      if let result = try withClaimsOnce(one, other, operation: operation, body) { return result }
+    }
+  }
+
+  private static func withClaimsOnce<Result>(
+    _ one: FilePart, _ other: FilePart, operation: CacheError.Operation, _ body: () throws(CacheError) -> Result?
+  ) throws(CacheError) -> Result? {
     let engine = one.file.engine
     let frames = engine.configuration.framesOfOneCall
     engine.budget.reserve(frames)

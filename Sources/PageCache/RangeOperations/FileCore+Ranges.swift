@@ -28,11 +28,12 @@ extension FileCore {
         }
         let here = clamped.clamped(to: 0..<before)
         if here.isEmpty {
-          try changeStore()
+          try publish(grownLength: after, operation: operation, changingStore: changeStore)
         } else {
-          try changeToZero(here, becomesHole: true, newLength: nil, operation: operation, changingStore: changeStore)
+          try changeToZero(
+            here, becomesHole: true, newLength: after > before ? after : nil, operation: operation,
+            changingStore: changeStore)
         }
-        if after > before { try publish(grownLength: after, operation: operation) }
         return true
       }
       if isDone { return }
@@ -46,46 +47,52 @@ extension FileCore {
       isLonger
       ? self.pages(from: min(range.lowerBound, before))
       : self.pages(offset: UInt64(range.lowerBound), count: UInt64(range.count))
-    try withStructure(pages, shortens: false, operation: .allocate, range: range) { () throws(CacheError) in
-      try changeStore(
-        .allocate, range, size: { keepingSize ? $0 : max($0, range.upperBound) }, makesHoles: true
-      ) { () throws(StoreError) in try store.change(.allocate(keepingSize: keepingSize), range) }
+    try withStructure(pages, shortens: false, operation: .allocate, range: range) { () throws(CacheError) -> Void? in
       // Somebody may have shortened the file before this had its turn: then it grows here.
-      let end = keepingSize ? length : max(length, range.upperBound)
-      if end > length { try publish(grownLength: end, operation: .allocate) }
+      let end = keepingSize ? 0 : range.upperBound
+      try publish(grownLength: end, operation: .allocate) { () throws(CacheError) in
+        try changeStore(
+          .allocate, range, size: { keepingSize ? $0 : max($0, range.upperBound) }, makesHoles: true
+        ) { () throws(StoreError) in try store.change(.allocate(keepingSize: keepingSize), range) }
+      }
+      return ()
     }
   }
 
   func collapse(_ range: Range<Int64>) throws(CacheError) {
     let pages = foliosAround(self.pages(from: range.lowerBound))
     guard range.upperBound < length else { throw error(.collapseRange, range, .pastEnd(size: length)) }
-    try withStructure(pages, shortens: true, operation: .collapseRange, range: range) { () throws(CacheError) in
+    try withStructure(pages, shortens: true, operation: .collapseRange, range: range) {
+      () throws(CacheError) -> Void? in
       guard range.upperBound < length else { throw error(.collapseRange, range, .pastEnd(size: length)) }
-      try settle(pages, operation: .collapseRange, range: range)
+      guard try settle(pages, extends: true, operation: .collapseRange, range: range) else { return nil }
       let after = length - Int64(range.count)
-      try changeStore(.collapseRange, range, size: { _ in after }, makesHoles: true) { () throws(StoreError) in
-        try store.change(.collapse, range)
+      try changeToUnknown(pages, newLength: after, grows: false, operation: .collapseRange) { () throws(CacheError) in
+        try changeStore(.collapseRange, range, size: { _ in after }, makesHoles: true) { () throws(StoreError) in
+          try store.change(.collapse, range)
+        }
       }
-      try changeToUnknown(pages, operation: .collapseRange)
-      index.withLock { publishLocked(length: after) }
+      return ()
     }
   }
 
   func insert(_ range: Range<Int64>) throws(CacheError) {
     let pages = foliosAround(self.pages(from: range.lowerBound))
     guard range.lowerBound < length else { throw error(.insertRange, range, .pastEnd(size: length)) }
-    try withStructure(pages, shortens: false, operation: .insertRange, range: range) { () throws(CacheError) in
+    try withStructure(pages, shortens: false, operation: .insertRange, range: range) {
+      () throws(CacheError) -> Void? in
       guard range.lowerBound < length else { throw error(.insertRange, range, .pastEnd(size: length)) }
       let (after, overflow) = length.addingReportingOverflow(Int64(range.count))
       guard !overflow, after <= maximumSize else {
         throw error(.insertRange, range, .sizeTooLarge(overflow ? .max : after, most: maximumSize))
       }
-      try settle(pages, operation: .insertRange, range: range)
-      try changeStore(.insertRange, range, size: { _ in after }, makesHoles: true) { () throws(StoreError) in
-        try store.change(.insert, range)
+      guard try settle(pages, extends: true, operation: .insertRange, range: range) else { return nil }
+      try changeToUnknown(pages, newLength: after, grows: true, operation: .insertRange) { () throws(CacheError) in
+        try changeStore(.insertRange, range, size: { _ in after }, makesHoles: true) { () throws(StoreError) in
+          try store.change(.insert, range)
+        }
       }
-      try changeToUnknown(pages, operation: .insertRange)
-      try publish(grownLength: after, operation: .insertRange)
+      return ()
     }
   }
 }

@@ -5,14 +5,25 @@ import Primitives
 extension FileCore {
   /// Runs a body that may change the store and the cache over some pages, with nobody else doing so, and with frames for what it needs: at most two pages
   /// changed in part, and nodes.
-  ///
-  /// What the pages hold back is durable by then.
-  /// - Parameter shortens: the file may become shorter in the body: the gate is closed first.
+  /// - Parameters:
+  ///   - shortens: the file may become shorter in the body: the gate is closed first.
+  ///   - body: nil to let go of everything, make durable what the pages hold back, and try again.
   func withStructure<Result>(
     _ pages: ClosedRange<UInt64>, shortens: Bool, operation: CacheError.Operation, range: Range<Int64>?,
-    _ body: () throws(CacheError) -> Result
+    _ body: () throws(CacheError) -> Result?
   ) throws(CacheError) -> Result {
-    try settleHoldBacks()
+    while true {
+      try settleHoldBacks()
+      if let result = try withStructureOnce(pages, shortens: shortens, operation: operation, range: range, body) {
+        return result
+      }
+    }
+  }
+
+  private func withStructureOnce<Result>(
+    _ pages: ClosedRange<UInt64>, shortens: Bool, operation: CacheError.Operation, range: Range<Int64>?,
+    _ body: () throws(CacheError) -> Result?
+  ) throws(CacheError) -> Result? {
     if shortens { closeGate() }
     defer { if shortens { index.withLock { openGateLocked() } } }
     let frames = engine.configuration.framesOfOneCall
@@ -58,19 +69,26 @@ extension FileCore {
     }
   }
 
-  /// Sees to it that the store has all of the file, in the size it has here, and that nothing is owed for some pages: so that they can be forgotten. The caller
-  /// has claimed the pages for changing the store.
-  /// - Parameter isAll: also what is not owed for a page is made durable, such as earlier changes of the structure.
+  /// Sees to it that nothing is owed for some pages: so that they can be forgotten. The caller has claimed the pages for changing the store.
+  /// - Parameters:
+  ///   - isAll: also what is not owed for a page is made durable, such as earlier changes of the structure.
+  ///   - extends: the store becomes as long as the file. The claim reaches to the end.
+  /// - Returns: false if something is held back.
   func settle(
-    _ pages: ClosedRange<UInt64>, isAll: Bool = false, operation: CacheError.Operation, range: Range<Int64>
-  ) throws(CacheError) {
+    _ pages: ClosedRange<UInt64>, isAll: Bool = false, extends: Bool = false, operation: CacheError.Operation,
+    range: Range<Int64>
+  ) throws(CacheError) -> Bool {
     do throws(StoreError) {
-      let isHeldBack = try writeBack(pages, holding: .changingStore)
-      try extendStore()
+      let failuresBefore = index.withLock { unsafe failures.count }
+      if try writeBack(pages, holding: .changingStore) { return false }
+      if extends { try extendStore() }
       // What the store has been given and may lose could not be given to it again.
-      let isOwed = index.withLock { pagesAreOwed(pages) }
-      if isOwed || isAll { try flush(dataOnly: true, covering: index.withLock { unsafe storeState.changes }) }
-      guard !isHeldBack else { throw StoreError(operation: .write, store: name, cause: .other("bytes are held back")) }
+      if isAll || index.withLock({ pagesAreOwed(pages) }) {
+        try flush(dataOnly: true, covering: index.withLock { unsafe storeState.changes })
+      }
+      // Somebody else's flush may have failed meanwhile, and have lost what was written back here.
+      if let failure = index.withLock({ unsafe failures.since(failuresBefore).failures.last }) { throw failure }
+      return true
     } catch {
       throw self.error(operation, range, .store(error))
     }
@@ -83,7 +101,7 @@ extension FileCore {
     return false
   }
 
-  /// Makes the store as long as the file. Not while anything at the end is dirty: that does it by itself.
+  /// Makes the store as long as the file. With a claim that reaches to the end, so that nobody else changes the store's size meanwhile.
   func extendStore() throws(StoreError) {
     let (size, length) = index.withLock { unsafe (storeState.size, self.length) }
     guard size < length else { return }
@@ -95,20 +113,31 @@ extension FileCore {
     }
   }
 
-  /// Publishes a length that is not smaller than the one before.
-  func publish(grownLength length: Int64, operation: CacheError.Operation) throws(CacheError) {
+  /// Publishes a length, unless the file is longer already.
+  /// - Parameter changingStore: has the store do it, once everything is in hand.
+  func publish(
+    grownLength length: Int64, operation: CacheError.Operation, changingStore: () throws(CacheError) -> Void
+  ) throws(CacheError) {
     var change = PreparedChange(self)
+    var isStoreChanged = false
     while true {
       index.lock()
       let nodes = index.nodesToCover(pages: pageCount(length))
-      if change.nodes.count >= nodes {
-        index.cover(pages: pageCount(length), reserve: &change.nodes)
-        publishLocked(length: length)
+      guard change.nodes.count >= nodes else {
         index.unlock()
-        return
+        try prepare(&change, nodes: nodes, operation: operation, range: 0..<length)
+        continue
       }
+      guard isStoreChanged else {
+        index.unlock()
+        try changingStore()
+        isStoreChanged = true
+        continue
+      }
+      index.cover(pages: pageCount(length), reserve: &change.nodes)
+      publishLocked(length: max(length, self.length))
       index.unlock()
-      try prepare(&change, nodes: nodes, operation: operation, range: 0..<length)
+      return
     }
   }
 }

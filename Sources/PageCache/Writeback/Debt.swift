@@ -23,6 +23,11 @@ struct Debt {
 
   /// Whether a flush is under way: one at a time.
   var isFlushing = false
+  /// Whether somebody has a point of the file that other bytes may wait for.
+  var hasPoints = false
+  /// How many jobs of the background have failed, and how the last one did.
+  var failedJobs = 0
+  var lastJobError: CacheError?
   /// Changes of the store that a flush with all metadata has covered.
   var fullFlushes: UInt64 = 0
   /// A background job is under way, or asked for.

@@ -48,6 +48,11 @@ extension FileCore {
     }
   }
 
+  /// Whether the store has everything, safely.
+  var owesNothing: Bool {
+    unsafe debt.pages == 0 && storeState.changedSince == nil
+  }
+
   /// Whether a folio may be evicted, as far as its slot goes.
   func isOwed(_ location: PageIndex.Location, page: UInt64) -> Bool {
     !index.marks(of: location, page: page).isEmpty

@@ -6,70 +6,119 @@ extension FileCore {
   /// Makes all of the file durable as it is now, or later.
   /// - Throws: `CacheError` of the operation sync. What a store refused has been noted for every handle: `report` tells it.
   func makeDurable(dataOnly: Bool, depth: Int = 0) throws(CacheError) {
-    guard depth < 8 else { throw error(.sync, nil, .orderingCycle) }
-    while true {
+    guard depth < FileCore.longestChain else { throw error(.sync, nil, .orderingCycle) }
+    try withStore(.sync) { () throws(CacheError) in
       // All that has returned by now is in the cache, or in the store.
-      let (target, isSettled, failuresBefore) = index.withLock {
-        unsafe (
-          debt.changes,
-          debt.pages == 0 && storeState.changes == storeState.durableChanges && storeState.size >= length,
-          failures.count
-        )
+      let target = index.withLock { unsafe debt.changes }
+      while true {
+        let points = try makeDurableOnce(dataOnly: dataOnly, target: target)
+        guard let points else { return }
+        // What does not wait is durable; so what waits for that may go, here and elsewhere. Of each file the furthest is enough.
+        var files: [UInt64: FileCore] = [:]
+        for point in points { files[point.file.number] = point.file }
+        for file in files.values { try file.makeDurable(dataOnly: true, depth: depth + 1) }
       }
-      if isSettled, dataOnly {
-        index.withLock { reachLocked(target) }
-        return
-      }
-      do throws(StoreError) {
-        checkOwner()
-        let isHeldBack = try writeBack(0...index.geometry.maximumPage)
-        awaitWriteBacks()
-        if !isHeldBack { try extendStoreInTurn() }
-        try flush(dataOnly: dataOnly, covering: index.withLock { unsafe storeState.changes })
-        // What somebody else took to the store meanwhile may have failed.
-        if let failure = index.withLock({ unsafe failures.since(failuresBefore).failures.last }) { throw failure }
-        guard isHeldBack else {
-          index.withLock { reachLocked(target) }
-          return
-        }
-      } catch {
-        throw self.error(.sync, error.range, .store(error))
-      }
-      // What does not wait is durable; so what waits for that may go, here and elsewhere.
-      let points = index.withLock {
-        let since = unsafe holdBacks.values.map(\.since).min() ?? target
-        reachLocked(min(target, since))
-        return unsafe holdBacks.values.flatMap(\.points).filter { !$0.isReached }
-      }
-      // Of each file the furthest is enough.
-      var files: [UInt64: FileCore] = [:]
-      for point in points { files[point.file.number] = point.file }
-      for file in files.values { try file.makeDurable(dataOnly: true, depth: depth + 1) }
     }
+  }
+
+  /// Files that may wait for each other in a row, before that is taken for a circle.
+  private static var longestChain: Int { 64 }
+
+  /// Runs a body that uses the store without a claim: the last close waits for it.
+  private func withStore<Result>(
+    _ operation: CacheError.Operation, _ body: () throws(CacheError) -> Result
+  ) throws(CacheError) -> Result {
+    let isOpen = index.withLock { () -> Bool in
+      // A job of the background has been counted before.
+      guard unsafe !isClosing || debt.hasJob else { return false }
+      unsafe users += 1
+      return true
+    }
+    guard isOpen else { throw error(operation, nil, .closed) }
+    defer {
+      index.withLock {
+        unsafe users -= 1
+        if unsafe isClosing { index.broadcast() }
+      }
+    }
+    return try body()
+  }
+
+  /// Writes back and flushes what is not held back.
+  /// - Returns: nil if all up to the target is durable; else the points that are waited for.
+  private func makeDurableOnce(dataOnly: Bool, target: UInt64) throws(CacheError) -> [DurabilityPoint]? {
+    let (isSettled, failuresBefore) = index.withLock {
+      unsafe (
+        debt.pages == 0 && storeState.changes == storeState.durableChanges && storeState.size >= length,
+        failures.count
+      )
+    }
+    if isSettled, dataOnly {
+      index.withLock { reachLocked(target) }
+      return nil
+    }
+    var isHeldBack = false
+    do throws(StoreError) {
+      checkOwner()
+      isHeldBack = try writeBack(0...index.geometry.maximumPage)
+      awaitWriteBacks()
+      if !isHeldBack { try extendStoreInTurn() }
+      try flush(dataOnly: dataOnly, covering: index.withLock { unsafe storeState.changes })
+      // What somebody else took to the store meanwhile may have failed.
+      if let failure = index.withLock({ unsafe failures.since(failuresBefore).failures.last }) { throw failure }
+    } catch {
+      throw self.error(.sync, error.range, .store(error))
+    }
+    return index.withLock {
+      guard isHeldBack else {
+        reachLocked(target)
+        return nil
+      }
+      let since = unsafe holdBacks.values.map(\.since).min() ?? target
+      reachLocked(min(target, since))
+      return unsafe holdBacks.values.flatMap(\.points).filter { !$0.isReached }
+    }
+  }
+
+  /// Flushes the store when nobody else uses the file any more. Returns whether all is durable.
+  func flushForClosing() -> Bool {
+    if index.withLock({ unsafe debt.dirtyPages > 0 }) { return false }
+    do throws(StoreError) {
+      try flush(dataOnly: true, covering: index.withLock { unsafe storeState.changes })
+      return true
+    } catch { return false }
   }
 
   /// Gives the store all that is dirty, without flushing it.
   func writeBackForClosing() throws(CacheError) {
-    while true {
-      let failuresBefore = index.withLock {
-        unsafe debt.dirtyPages == 0 && ranges.isEmpty && storeState.size >= length ? nil : failures.count
-      }
-      guard let failuresBefore else { return }
-      do throws(StoreError) {
-        let isHeldBack = try writeBack(0...index.geometry.maximumPage)
-        awaitWriteBacks()
-        if !isHeldBack { try extendStoreInTurn() }
-        if let failure = index.withLock({ unsafe failures.since(failuresBefore).failures.last }) { throw failure }
-        guard isHeldBack else { return }
-      } catch {
-        throw self.error(.close, error.range, .store(error))
-      }
-      try makeDurable(dataOnly: true)
+    while try withStore(.close, { () throws(CacheError) in try writeBackOnce() }) { try makeDurable(dataOnly: true) }
+  }
+
+  /// - Returns: whether something is held back.
+  private func writeBackOnce() throws(CacheError) -> Bool {
+    let failuresBefore = index.withLock {
+      unsafe debt.pages == 0 && ranges.isEmpty && storeState.size >= length ? nil : failures.count
+    }
+    guard let failuresBefore else { return false }
+    do throws(StoreError) {
+      let isHeldBack = try writeBack(0...index.geometry.maximumPage)
+      awaitWriteBacks()
+      if !isHeldBack { try extendStoreInTurn() }
+      if let failure = index.withLock({ unsafe failures.since(failuresBefore).failures.last }) { throw failure }
+      return isHeldBack
+    } catch {
+      throw self.error(.close, error.range, .store(error))
     }
   }
 
   /// Makes some pages durable, as they are now or later; what else the store has been given is covered as well.
   func makeDurable(pages: ClosedRange<UInt64>) throws(CacheError) {
+    let isHeldBack = try withStore(.flush) { () throws(CacheError) in try makeDurableOnce(pages: pages) }
+    // Bytes that are held back take the whole file's way.
+    if isHeldBack { try makeDurable(dataOnly: true) }
+  }
+
+  private func makeDurableOnce(pages: ClosedRange<UInt64>) throws(CacheError) -> Bool {
     let failuresBefore = index.withLock { unsafe failures.count }
     var isHeldBack = false
     do throws(StoreError) {
@@ -81,8 +130,7 @@ extension FileCore {
     } catch {
       throw self.error(.flush, error.range, .store(error))
     }
-    // Bytes that are held back take the whole file's way.
-    if isHeldBack { try makeDurable(dataOnly: true) }
+    return isHeldBack
   }
 
   /// Notes how far the file is durable. Expects the index lock held.
@@ -123,6 +171,7 @@ extension FileCore {
       makeDirtyAgain()
     } else {
       unsafe storeState.durableChanges = max(storeState.durableChanges, covered)
+      unsafe storeState.changedSince = storeState.changes == covered ? nil : monotonicNanoseconds()
       if !dataOnly { unsafe debt.fullFlushes = max(debt.fullFlushes, covered) }
     }
     unsafe debt.isFlushing = false
@@ -156,11 +205,7 @@ extension FileCore {
           }
           page = found.lastPage + 1
           // What is on its way to the store was not covered; its mark is put right when it has arrived.
-          if unsafe ranges.claims.contains(where: {
-            $0.mode == .writingBack && $0.first <= found.lastPage && found.page <= $0.last
-          }) {
-            continue
-          }
+          if unsafe transfers.covers(found.page...found.lastPage) { continue }
           freed -= changeMarks(found.location, page: found.page, remove: MarkSet(mark))
         }
         engine.dirtyBudget.giveBack(freed)
@@ -206,9 +251,10 @@ extension FileCore {
 
   /// Waits until whatever is on its way to the store now has arrived, or has failed.
   func awaitWriteBacks() {
-    let isAnyUnderWay = index.withLock { unsafe ranges.claims.contains { $0.mode == .writingBack } }
-    // In line behind all of them.
-    if isAnyUnderWay { letGo(claim(0...index.geometry.maximumPage, .writingBack)) }
+    index.withLock {
+      let last = unsafe transfers.last
+      while unsafe transfers.isAnyLeft(upTo: last) { index.wait() }
+    }
   }
 
   /// Notices what others have done to the store, before it is written to (P10). It is noted for every handle; it is no reason to keep from the store what it

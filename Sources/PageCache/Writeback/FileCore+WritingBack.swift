@@ -49,6 +49,8 @@ extension FileCore {
   private struct Batch {
     /// Neighbours: first page and pages of each slot.
     var slots: [(page: UInt64, count: UInt64)] = []
+    /// Their number among the file's transfers.
+    var transfer: UInt64?
     /// Where to go on.
     var next: UInt64
     var isHeldBack = false
@@ -77,6 +79,9 @@ extension FileCore {
       batch.slots.append((found.page, found.pageCount))
       batch.next = found.lastPage + 1
     }
+    if let first = batch.slots.first, let last = batch.slots.last {
+      batch.transfer = unsafe transfers.begin(first.page...last.page + last.count - 1)
+    }
     // Nothing more here: whoever called is done with the window.
     if batch.slots.isEmpty, !batch.isChanging { batch.next = max(batch.next, last + 1) }
     return batch
@@ -96,9 +101,8 @@ extension FileCore {
   private func write(_ batch: Batch, _ staging: inout Staging) -> StoreError? {
     guard let firstSlot = batch.slots.first, let lastSlot = batch.slots.last else { return nil }
     let start = Int64(firstSlot.page << frameShift)
-    // The claim keeps the file from becoming shorter.
-    let end = min(Int64((lastSlot.page + lastSlot.count) << frameShift), length)
-    guard start < end else { return nil }
+    // The claim keeps the file from becoming shorter than what is dirty.
+    let end = max(start, min(Int64((lastSlot.page + lastSlot.count) << frameShift), length))
     let memory = unsafe staging.memory(of: Int(Int64((lastSlot.page + lastSlot.count) << frameShift) - start))
     for (page, count) in batch.slots {
       unsafe snapshot(page, count, into: memory.baseAddress.unsafelyUnwrapped + Int(Int64(page << frameShift) - start))
@@ -114,6 +118,8 @@ extension FileCore {
         restore(page, count, isWritten: isWritten)
       }
       if let failure { unsafe failures.add(failure) }
+      if let transfer = batch.transfer { unsafe transfers.end(transfer) }
+      index.broadcast()
     }
     return failure
   }

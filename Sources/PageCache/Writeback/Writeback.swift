@@ -69,8 +69,9 @@ final class Writeback: Sendable {
   private func look(at file: FileCore, now: UInt64) {
     let (isDue, isDone) = file.index.withLock { () -> (Bool, Bool) in
       let debt = unsafe file.debt
-      if debt.pages == 0, unsafe file.storeState.changes == file.storeState.durableChanges { return (false, true) }
-      let since = [debt.dirtySince, debt.writtenSince].compactMap(\.self).min() ?? now
+      if file.owesNothing { return (false, true) }
+      let since =
+        unsafe [debt.dirtySince, debt.writtenSince, file.storeState.changedSince].compactMap(\.self).min() ?? 0
       return (since + ageNanoseconds <= now && debt.retryTime <= now, false)
     }
     if isDone { return forgetIfDone(file) }
@@ -81,7 +82,7 @@ final class Writeback: Sendable {
     monitor.withLock {
       // Who makes new debts holds the file's lock, and then asks for this one; so the file's lock may only be tried here.
       guard file.index.tryLock() else { return }
-      if unsafe file.debt.pages == 0 {
+      if file.owesNothing {
         unsafe file.isWatched = false
         unsafe files[file.number] = nil
       }
@@ -101,15 +102,16 @@ final class Writeback: Sendable {
     }
     guard starts else { return }
     workers.submit {
-      let isDone: Bool
-      do {
-        try file.makeDurable(dataOnly: true)
-        isDone = true
-      } catch { isDone = false }
+      var failure: CacheError?
+      do throws(CacheError) { try file.makeDurable(dataOnly: true) } catch { failure = error }
       file.index.withLock {
         unsafe file.debt.hasJob = false
-        // Not at once again: what failed now will fail then.
-        if !isDone { unsafe file.debt.retryTime = monotonicNanoseconds() + Writeback.retryNanoseconds }
+        if let failure {
+          // Not at once again: what failed now will fail then. Who waits for room is told.
+          unsafe file.debt.retryTime = monotonicNanoseconds() + Writeback.retryNanoseconds
+          unsafe file.debt.failedJobs += 1
+          unsafe file.debt.lastJobError = failure
+        }
         file.index.broadcast()
       }
     }

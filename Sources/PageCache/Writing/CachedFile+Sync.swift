@@ -46,7 +46,10 @@ extension CachedFile {
   /// - Cost: a lock.
   public func durabilityPoint() throws(CacheError) -> DurabilityPoint {
     let file = try file(.holdBack)
-    return DurabilityPoint(file: file, change: file.index.withLock { unsafe file.debt.changes })
+    return file.index.withLock {
+      unsafe file.debt.hasPoints = true
+      return unsafe DurabilityPoint(file: file, change: file.debt.changes)
+    }
   }
 
   /// Tells of the failures since this handle was last told, once.

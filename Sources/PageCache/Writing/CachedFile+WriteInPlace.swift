@@ -44,8 +44,9 @@ extension FileCore {
     let isOwed = unsafe debt.pages > 0 && index.isMarkedDirty(pageLocation, page: page)
     let pages = 1 << Int(pageLocation.shift)
     if !isOwed, unsafe !engine.dirtyBudget.take(pages, owned: debt.pages) { return false }
-    // The exchange is a fence: the mark is before the look at the count, and before the bytes (R13); see `confirmMarks`.
-    _ = location.slot.exchangeSequential(entry.word | Entry.changingBit)
+    // The fence keeps the mark before the look at the count, and before the bytes (R13); see `confirmMarks`. An exchange would not, on ARM.
+    location.slot.storeRelaxed(entry.word | Entry.changingBit)
+    sequentialFence()
     guard !isBorrowed(entry) else {
       location.slot.storeRelease(entry.word)
       if !isOwed { engine.dirtyBudget.giveBack(pages) }

@@ -101,9 +101,14 @@ extension FileCore {
     index.unlock()
     unsafe copyBytes(bytes, of: range, into: marked.slots)
     index.lock()
+    let waits = point.map { !isThrough && !$0.isReached } ?? false
+    // What was owed for these pages before waits as well from now on.
+    let wasOwed = waits && marked.slots.contains { isOwed($0.location, page: $0.page) }
     owed = publish(marked.slots, debt: isThrough ? .written : .dirty)
     unsafe debt.changes += 1
-    if let point, !isThrough, !point.isReached { holdBack(marked.slots, until: point) }
+    if let point, waits {
+      unsafe holdBack(marked.slots, until: point, since: wasOwed ? debt.durableChanges : debt.changes - 1)
+    }
     let isUnwatched = unsafe !isWatched
     unsafe isWatched = true
     if isUnwatched { engine.writeback.watch(self) }
@@ -138,12 +143,12 @@ extension FileCore {
     release(heads: heads)
   }
 
-  private func holdBack(_ slots: [MarkedSlot], until point: DurabilityPoint) {
+  private func holdBack(_ slots: [MarkedSlot], until point: DurabilityPoint, since: UInt64) {
     for slot in slots {
       let first = slot.page & ~(1 << slot.location.shift - 1)
       for page in first..<first + 1 << slot.location.shift {
         if unsafe holdBacks[page] == nil {
-          unsafe holdBacks[page] = HoldBack(point, since: debt.changes - 1)
+          unsafe holdBacks[page] = HoldBack(point, since: since)
         } else {
           unsafe holdBacks[page]?.add(point)
         }
@@ -161,7 +166,7 @@ extension FileCore {
       order >= index.geometry.fanOutShift ? 1 << (order / index.geometry.fanOutShift * index.geometry.fanOutShift) : 1
     let count = pages.count + (slot > 1 ? 2 * slot : 0)
     let budget = engine.dirtyBudget
-    let (owned, failuresBefore) = index.withLock { unsafe (debt.pages, failures.count) }
+    let (owned, failedBefore) = index.withLock { unsafe (debt.pages, debt.failedJobs) }
     if budget.take(count, owned: owned) {
       if budget.used > budget.backgroundLimit { engine.writeback.start(self) }
       return DirtyRoom(pages: count, isSynchronous: false)
@@ -169,10 +174,9 @@ extension FileCore {
     while true {
       engine.writeback.start(self)
       index.lock()
-      if let failure = unsafe failures.since(failuresBefore).failures.last {
+      if unsafe debt.failedJobs != failedBefore, let failure = unsafe debt.lastJobError {
         index.unlock()
-        throw error(
-          operation, range, .dirtyLimit(limit: budget.capacity << engine.pool.frameShift, failure))
+        throw error(operation, range, .dirtyLimit(limit: budget.capacity << engine.pool.frameShift, failure.refusal))
       }
       let owned = unsafe debt.pages
       if owned > 0 { index.wait(nanoseconds: 10_000_000) }
