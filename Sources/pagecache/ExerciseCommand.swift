@@ -45,7 +45,7 @@ struct ExerciseCommand: ParsableCommand {
   mutating func run() throws {
     let output = try Output(json: nil, files: [])
     let path = FilePath(path ?? ExercisePlaces.path)
-    if threads > 1 { return try runThreads(KernelTarget(), path, output) }
+    if threads > 1 { return try runThreads(failing { try KernelTarget(probing: path) }, path, output) }
     var exercise = Exercise(path: path) { _ in KernelTarget() }
     exercise.operations = ops
     exercise.seed = seed

@@ -90,12 +90,14 @@ package struct CrashRounds<Target: ExerciseTarget> {
     // The changes again, from the seed.
     var drawing = load.drawing(target.atomicChanges)
     var state = load.state
+    var last: StampedChange?
     var safe = Array(repeating: state, count: CrashLoad.files)
     var pending = Array(repeating: [StampedChange](), count: CrashLoad.files)
     let known = durability == .writeThrough ? Array(repeating: account.ended, count: CrashLoad.files) : account.synced
     while state.version < account.begun {
       guard let (_, change) = drawing.next(state) else { continue }
       state.apply(change)
+      last = change
       for file in 0..<CrashLoad.files {
         if state.version == known[file] { safe[file] = state }
         if state.version > known[file] { pending[file].append(change) }
@@ -103,9 +105,12 @@ package struct CrashRounds<Target: ExerciseTarget> {
     }
     for file in 0..<CrashLoad.files {
       let left = try contents(load.file(file))
-      if let what = CrashCheck.violation(left, file: file, after: safe[file], changes: pending[file]) {
+      let what = CrashCheck.violation(
+        left, file: file, after: safe[file], changes: pending[file], isUnderWay: account.begun > account.ended)
+      if let what {
         report.violate(
-          "seed \(load.seed), killed in change \(account.begun), \(account.ended) returned, \(known) safe: \(what)")
+          "seed \(load.seed), killed in change \(account.begun) (\(last.map { "\($0)" } ?? "none")), \(account.ended) returned, "
+            + "\(known) safe: \(what)")
       }
       try open(load.file(file), holds: left, target, load, &report)
     }
