@@ -54,7 +54,7 @@ struct CrashCommand: ParsableCommand {
             CommandProcess.executable, CrashChildCommand.name, "--seed", "\(load.seed)", "--path", load.path,
             "--durability", one.rawValue, "--target", target.rawValue,
           ]
-        }, target: { try KernelTarget(probing: FilePath(path)) })
+        }, target: { _ in try KernelTarget(probing: FilePath(path)) })
       crash.rounds = rounds
       crash.seed = seed
       crash.milliseconds = milliseconds

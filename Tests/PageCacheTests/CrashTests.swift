@@ -132,7 +132,7 @@ import Testing
               durability.rawValue,
               "--target", "pread",
             ]
-          }, target: { try KernelTarget(probing: directory.appending("file")) })
+          }, target: { _ in try KernelTarget(probing: directory.appending("file")) })
         crash.rounds = 5
         crash.milliseconds = 50
         let report = try crash.run()

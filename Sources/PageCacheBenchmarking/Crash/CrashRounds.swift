@@ -14,11 +14,11 @@ package struct CrashRounds<Target: ExerciseTarget> {
   /// The program and its arguments that lead to `CrashChild`.
   package let command: (CrashLoad) -> [String]
   /// As the killed process had it; opens the files afterwards.
-  package let target: () throws -> Target
+  package let target: (_ seed: UInt64) throws -> Target
 
   package init(
     path: String, durability: CrashDurability, command: @escaping (CrashLoad) -> [String],
-    target: @escaping () throws -> Target
+    target: @escaping (_ seed: UInt64) throws -> Target
   ) {
     self.path = path
     self.durability = durability
@@ -86,7 +86,7 @@ package struct CrashRounds<Target: ExerciseTarget> {
       let why = account.isRefused ? "a call was refused" : account.begun == 0 ? "it did nothing" : "it ended by itself"
       return report.violate("seed \(load.seed): \(why), after change \(account.ended)")
     }
-    let target = try target()
+    let target = try target(load.seed)
     // The changes again, from the seed.
     var drawing = load.drawing(target.atomicChanges)
     var state = load.state
