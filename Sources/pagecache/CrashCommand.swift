@@ -1,5 +1,6 @@
 import ArgumentParser
 import PageCacheBenchmarking
+import SystemPackage
 
 struct CrashCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -53,7 +54,7 @@ struct CrashCommand: ParsableCommand {
             CommandProcess.executable, CrashChildCommand.name, "--seed", "\(load.seed)", "--path", load.path,
             "--durability", one.rawValue, "--target", target.rawValue,
           ]
-        }, target: { KernelTarget() })
+        }, target: { _ in try KernelTarget(probing: FilePath(path)) })
       crash.rounds = rounds
       crash.seed = seed
       crash.milliseconds = milliseconds
@@ -77,6 +78,6 @@ struct CrashChildCommand: ParsableCommand {
 
   mutating func run() throws {
     let load = CrashLoad(seed: seed, path: path)
-    try failing { try CrashChild(load, target: KernelTarget()).run() }
+    try failing { try CrashChild(load, target: KernelTarget(probing: FilePath(path))).run() }
   }
 }

@@ -74,7 +74,7 @@ struct ExerciseCommand: ParsableCommand {
       try runOne(path, output) { [durability, limit] in
         try CacheTarget(seed: $0, durability: durability.ofFile, memoryLimit: limit)
       }
-    case (.pread, _): try runThreads(KernelTarget(), path, output)
+    case (.pread, _): try runThreads(failing { try KernelTarget(probing: path) }, path, output)
     case (.cache, _):
       let target = try failing { [seed, durability, limit] in
         try CacheTarget(

@@ -72,6 +72,18 @@ import Testing
     #expect(CrashCheck.violation(without.contents(0), file: 0, after: base, changes: tail) != nil)
   }
 
+  @Test func aCollapseUnderWayMayHaveTheOldSize() {
+    let change = [StampedChange.collapse(file: 0, cells: 64..<128)]
+    var moved = base
+    moved.apply(change[0])
+    moved.apply(.resize(file: 0, cells: 512))
+    func violation(_ isUnderWay: Bool) -> String? {
+      CrashCheck.violation(moved.contents(0), file: 0, after: base, changes: change, isUnderWay: isUnderWay)
+    }
+    #expect(violation(true) == nil)
+    #expect(violation(false) != nil)
+  }
+
   @Test func aFileGrowsByWholePages() {
     let end = state(after: 3).contents(0)
     #expect(violation(Array(end.prefix(20480)), safe: 2, begun: 3) == nil)
@@ -120,7 +132,7 @@ import Testing
               durability.rawValue,
               "--target", "pread",
             ]
-          }, target: { KernelTarget() })
+          }, target: { _ in try KernelTarget(probing: directory.appending("file")) })
         crash.rounds = 5
         crash.milliseconds = 50
         let report = try crash.run()

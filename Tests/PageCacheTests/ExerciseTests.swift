@@ -28,9 +28,7 @@ import Testing
   func aFaultIsFoundAndMadeShort(_ fault: Fault) throws {
     let failure = try #require(try exercise(fault, operations: 20_000).failure)
     #expect(failure.isRepeatable)
-    // One of them needs a number of calls before anything happens.
-    let most = fault == .lostWrites ? 41 : 6
-    #expect(failure.operations.count <= most, "\(failure.operations)")
+    #expect(failure.operations.count <= 6, "\(failure.operations)")
   }
 
   @Test func operationsDependOnTheSeedOnly() {
@@ -56,12 +54,23 @@ import Testing
     #expect(OperationShrinker().shrink(list) { _ in nil } == nil)
   }
 
-  private func stamped(_ fault: Fault, threads: Int = 3, seconds: Double = 1) throws -> StampedReport {
+  /// Goes on for up to ten seconds: how soon threads meet is chance.
+  private func stampedUntilMiss(_ fault: Fault, threads: Int = 3) throws -> StampedReport {
+    for attempt in 0..<19 {
+      let report = try stamped(fault, threads: threads, seconds: 0.5, seed: testSeed &+ UInt64(attempt))
+      if report.misses > 0 { return report }
+    }
+    return try stamped(fault, threads: threads, seconds: 0.5)
+  }
+
+  private func stamped(
+    _ fault: Fault, threads: Int = 3, seconds: Double = 1, seed: UInt64 = testSeed
+  ) throws -> StampedReport {
     try withTemporaryDirectory { directory in
       var exercise = StampedExercise(path: directory.appending("file"), target: FaultyTarget(fault: fault))
       exercise.threads = threads
       exercise.seconds = isSanitized ? seconds * 3 : seconds
-      exercise.seed = testSeed
+      exercise.seed = seed
       return try exercise.run()
     }
   }
@@ -75,15 +84,16 @@ import Testing
 
   @Test(arguments: [Fault.tornReads, .tornWrites, .lostWrites, .lateWrites, .staleTail])
   func whatNoInstantExplainsIsFound(_ fault: Fault) throws {
-    let report = try stamped(fault)
+    let report = try stampedUntilMiss(fault)
     #expect(report.misses > 0, "\(report.lines.joined(separator: "\n"))")
-    // A late write may make a file longer than the next change expects.
-    #expect(report.spills == 0 && (report.refusals == 0 || fault == .lateWrites))
+    // A write that is lost or late leaves a file of another size than the next change may expect.
+    #expect(report.spills == 0 && (report.refusals == 0 || [.lostWrites, .lateWrites].contains(fault)))
     #expect(!report.details.isEmpty)
   }
 
   @Test func lostNeighboursOfManyWritersAreFound() throws {
-    let report = try stamped(.lostNeighbours, threads: 8)
+    // Two writers must meet at a page.
+    let report = try stampedUntilMiss(.lostNeighbours, threads: 6)
     #expect(report.misses > 0)
     #expect(report.details.contains { $0.contains("shared file") }, "\(report.details)")
   }

@@ -9,6 +9,7 @@ enum Fault: String, CaseIterable {
   /// A read takes its two halves at two times.
   case tornReads
   case tornWrites
+  /// Writes to some places are not done.
   case lostWrites
   /// A write is done when the next one comes.
   case lateWrites
@@ -49,7 +50,6 @@ final class FaultyFile: ExercisedFile, @unchecked Sendable {
   private let fault: Fault
   private let lock: FaultyTarget.Lock
   // Guarded by `lock`.
-  private var calls = 0
   private var late: (offset: Int64, bytes: [UInt8])?
 
   init(_ path: FilePath, _ fault: Fault, _ lock: FaultyTarget.Lock) throws {
@@ -61,7 +61,6 @@ final class FaultyFile: ExercisedFile, @unchecked Sendable {
   private func locked<Result>(_ body: () throws -> Result) rethrows -> Result {
     lock.monitor.lock()
     defer { lock.monitor.unlock() }
-    calls += 1
     return try body()
   }
 
@@ -99,7 +98,7 @@ final class FaultyFile: ExercisedFile, @unchecked Sendable {
       try unsafe file.write(at: offset, .init(rebasing: bytes[..<half]))
       pause()
       try unsafe file.write(at: offset + Int64(half), .init(rebasing: bytes[half...]))
-    case .lostWrites where calls % 40 == 0 && offset >= 0: break
+    case .lostWrites where (offset >> 6) % 11 == 3: break
     case .lateWrites where offset >= 0:
       // The size is right, and the bytes are not there yet.
       if let (offset, bytes) = late { try unsafe bytes.withUnsafeBytes { unsafe try file.write(at: offset, $0) } }

@@ -14,11 +14,11 @@ package struct CrashRounds<Target: ExerciseTarget> {
   /// The program and its arguments that lead to `CrashChild`.
   package let command: (CrashLoad) -> [String]
   /// As the killed process had it; opens the files afterwards.
-  package let target: () throws -> Target
+  package let target: (_ seed: UInt64) throws -> Target
 
   package init(
     path: String, durability: CrashDurability, command: @escaping (CrashLoad) -> [String],
-    target: @escaping () throws -> Target
+    target: @escaping (_ seed: UInt64) throws -> Target
   ) {
     self.path = path
     self.durability = durability
@@ -86,16 +86,18 @@ package struct CrashRounds<Target: ExerciseTarget> {
       let why = account.isRefused ? "a call was refused" : account.begun == 0 ? "it did nothing" : "it ended by itself"
       return report.violate("seed \(load.seed): \(why), after change \(account.ended)")
     }
-    let target = try target()
+    let target = try target(load.seed)
     // The changes again, from the seed.
     var drawing = load.drawing(target.atomicChanges)
     var state = load.state
+    var last: StampedChange?
     var safe = Array(repeating: state, count: CrashLoad.files)
     var pending = Array(repeating: [StampedChange](), count: CrashLoad.files)
     let known = durability == .writeThrough ? Array(repeating: account.ended, count: CrashLoad.files) : account.synced
     while state.version < account.begun {
       guard let (_, change) = drawing.next(state) else { continue }
       state.apply(change)
+      last = change
       for file in 0..<CrashLoad.files {
         if state.version == known[file] { safe[file] = state }
         if state.version > known[file] { pending[file].append(change) }
@@ -103,9 +105,12 @@ package struct CrashRounds<Target: ExerciseTarget> {
     }
     for file in 0..<CrashLoad.files {
       let left = try contents(load.file(file))
-      if let what = CrashCheck.violation(left, file: file, after: safe[file], changes: pending[file]) {
+      let what = CrashCheck.violation(
+        left, file: file, after: safe[file], changes: pending[file], isUnderWay: account.begun > account.ended)
+      if let what {
         report.violate(
-          "seed \(load.seed), killed in change \(account.begun), \(account.ended) returned, \(known) safe: \(what)")
+          "seed \(load.seed), killed in change \(account.begun) (\(last.map { "\($0)" } ?? "none")), \(account.ended) returned, "
+            + "\(known) safe: \(what)")
       }
       try open(load.file(file), holds: left, target, load, &report)
     }

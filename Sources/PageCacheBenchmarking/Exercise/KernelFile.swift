@@ -107,14 +107,20 @@ package final class KernelFile: ExercisedFile {
 
   private static let cloneRangeRequest: UInt = 0x4020_940D
 
-  package func clone(_ range: Range<Int64>, of source: KernelFile, to offset: Int64) throws {
-    // A length of nothing means: to the end.
-    guard !range.isEmpty else { return }
+  /// FICLONERANGE. Returns 0 or errno.
+  fileprivate func share(_ range: Range<Int64>, of source: KernelFile, to offset: Int64) -> Int32 {
     var argument = CloneRange(
       source: Int64(source.descriptor), sourceOffset: UInt64(bitPattern: range.lowerBound),
       sourceLength: UInt64(range.count), destinationOffset: UInt64(bitPattern: offset))
-    if unsafe ioctl(descriptor, KernelFile.cloneRangeRequest, &argument) == 0 { return }
-    guard errno == EOPNOTSUPP || errno == ENOTTY else { throw ExerciseError("clone", errno: errno) }
+    return unsafe ioctl(descriptor, KernelFile.cloneRangeRequest, &argument) == 0 ? 0 : errno
+  }
+
+  package func clone(_ range: Range<Int64>, of source: KernelFile, to offset: Int64) throws {
+    // A length of nothing means: to the end.
+    guard !range.isEmpty else { return }
+    let error = share(range, of: source, to: offset)
+    if error == 0 { return }
+    guard error == EOPNOTSUPP || error == ENOTTY else { throw ExerciseError("clone", errno: error) }
     try checkRanges(range, of: source, to: offset)
     let end = offset + Int64(range.count)
     let sourceSize = try source.size()
@@ -206,6 +212,17 @@ package struct KernelTarget: ExerciseTarget {
   let canClone: Bool
 
   package init(canClone: Bool = false) { self.canClone = canClone }
+
+  /// Finds out what the file system can do, with two files of its own that are removed again.
+  /// - Parameter path: what their names begin with.
+  package init(probing path: FilePath) throws {
+    let paths = ["from", "to"].map { FilePath("\(path).\($0)") }
+    defer { for path in paths { unsafe _ = path.withPlatformString { unsafe unlink($0) } } }
+    let files = try paths.map { try KernelFile($0) }
+    defer { for file in files { try? file.close() } }
+    try files[0].resize(to: 4096)
+    canClone = files[1].share(0..<4096, of: files[0], to: 0) == 0
+  }
 
   package var name: String { "pread" }
   package var maximumAtomicLength: Int { 1 << 20 }
