@@ -11,7 +11,8 @@ struct BenchAtomicityCommand: ParsableCommand {
 
       Scenarios: write (blocks at random), hot (one block), punch (blocks of one MiB become holes and are filled again), truncate (the last quarter is cut off, put back, filled).
 
-      Arms: pread-ext4 and pread-xfs are the kernel on the directories given; without these, pread is the kernel on --directory. \
+      Arms: cache is the cache, with write-back; cache-rwlock has a lock around every call that reads share, as XFS has; cache-pagewise reads a page at a \
+      time, as ext4 does; pread-ext4 and pread-xfs are the kernel on the directories given; without these, pread is the kernel on --directory. \
       scripts/bench-atomicity mounts an image of each.
       """)
 
@@ -68,7 +69,10 @@ struct BenchAtomicityCommand: ParsableCommand {
   mutating func run() throws {
     let output = try Output(json: json, files: [json])
     let plan = plan
-    var entries: [AtomicityEntry] = []
+    var entries = try failing {
+      try CacheAtomicity.entries(
+        directory: ExercisePlaces.directory(directory), memoryLimit: 4 * plan.fileBytes + (64 << 20))
+    }
     var skipped: [String] = []
     for (name, place) in [("pread-ext4", ext4), ("pread-xfs", xfs)] {
       if let place {

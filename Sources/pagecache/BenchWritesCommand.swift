@@ -61,8 +61,16 @@ struct BenchWritesCommand: ParsableCommand {
     let output = try Output(json: json, files: [json])
     let plan = plan
     let place = ExercisePlaces.directory(directory)
+    // Room for everything that is written between two syncs.
+    let limit = 4 * plan.fileBytes + (64 << 20)
     let report = try failing {
-      try WriteBenchmark(plan, entries: [.kernel(directory: place)]).run(progress: output.progress)
+      try WriteBenchmark(
+        plan,
+        entries: [
+          .kernel(directory: place), .cache(.writeBack, directory: place, memoryLimit: limit),
+          .cache(.writeThrough, directory: place, memoryLimit: limit),
+        ]
+      ).run(progress: output.progress)
     }
     for line in report.lines { output.table(line) }
     if let json { try output.write(jsonText(report), to: json) }

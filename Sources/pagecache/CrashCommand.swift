@@ -25,8 +25,8 @@ struct CrashCommand: ParsableCommand {
   @Option(help: "The longest that a process lives.")
   var milliseconds = 300
 
-  @Option(help: "What writes: pread (pwrite, that is).")
-  var target = ExerciseCommand.Target.pread
+  @Option(help: "What writes: cache, or pread (pwrite, that is).")
+  var target = ExerciseCommand.Target.cache
 
   @Option(help: "write-through, write-back or both.")
   var durability = "both"
@@ -47,22 +47,32 @@ struct CrashCommand: ParsableCommand {
     var isClean = true
     let wanted = CrashDurability.allCases.filter { durability == "both" || $0.rawValue == durability }
     for one in wanted {
-      var crash = CrashRounds(
-        path: path, durability: one,
-        command: { [target] load in
-          [
-            CommandProcess.executable, CrashChildCommand.name, "--seed", "\(load.seed)", "--path", load.path,
-            "--durability", one.rawValue, "--target", target.rawValue,
-          ]
-        }, target: { _ in try KernelTarget(probing: FilePath(path)) })
-      crash.rounds = rounds
-      crash.seed = seed
-      crash.milliseconds = milliseconds
-      let report = try failing { [crash] in try crash.run(progress: output.progress) }
+      let report =
+        switch target {
+        case .pread: try run(path, one, output) { _ in try KernelTarget(probing: FilePath(path)) }
+        case .cache: try run(path, one, output) { try CacheTarget(crashing: $0, durability: one) }
+        }
       for line in report.lines { output.table(line) }
       if report.violations > 0 { isClean = false }
     }
     if !isClean { throw ExitCode.failure }
+  }
+
+  private func run<Target: ExerciseTarget>(
+    _ path: String, _ durability: CrashDurability, _ output: Output, target made: @escaping (UInt64) throws -> Target
+  ) throws -> CrashReport {
+    var crash = CrashRounds(
+      path: path, durability: durability,
+      command: { [target] load in
+        [
+          CommandProcess.executable, CrashChildCommand.name, "--seed", "\(load.seed)", "--path", load.path,
+          "--durability", durability.rawValue, "--target", target.rawValue,
+        ]
+      }, target: made)
+    crash.rounds = rounds
+    crash.seed = seed
+    crash.milliseconds = milliseconds
+    return try failing { [crash] in try crash.run(progress: output.progress) }
   }
 }
 
@@ -78,6 +88,12 @@ struct CrashChildCommand: ParsableCommand {
 
   mutating func run() throws {
     let load = CrashLoad(seed: seed, path: path)
-    try failing { try CrashChild(load, target: KernelTarget(probing: FilePath(path))).run() }
+    guard let durability = CrashDurability(rawValue: durability) else { throw Failure("no durability") }
+    try failing {
+      switch target {
+      case .pread: try CrashChild(load, target: KernelTarget(probing: FilePath(path))).run()
+      case .cache: try CrashChild(load, target: CacheTarget(crashing: seed, durability: durability)).run()
+      }
+    }
   }
 }

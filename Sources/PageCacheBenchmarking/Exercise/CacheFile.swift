@@ -91,6 +91,13 @@ package final class CacheTarget: ExerciseTarget {
     try self.init(configuration, durability: durability ?? (seed / 2 % 2 == 0 ? .writeBack : .writeThrough))
   }
 
+  /// A cache for a process that will be killed, the same for whoever looks what is left.
+  package convenience init(crashing seed: UInt64, durability: CrashDurability) throws {
+    try self.init(
+      seed: seed, durability: durability == .writeBack ? .writeBack : .writeThrough, memoryLimit: 16 << 20,
+      maximumAtomicLength: 1 << 20)
+  }
+
   package var maximumAtomicLength: Int { cache.configuration.maximumAtomicLength }
   package var atomicChanges: Set<ExerciseChange> { Set(ExerciseChange.allCases) }
 
