@@ -1,7 +1,7 @@
 /// Decides whether what is left of a file is what was promised.
 ///
-/// Known are all changes, the one up to which the file is safe, and the last that had begun. What changes the layout (resize, collapse, insert)
-/// must have reached the file in its order, up to some one of them. With that layout, each page of 4 KiB must be as it was after some change
+/// Known are all changes, the one up to which the file is safe, and the last that had begun. What changes the structure (resize, zero, collapse, insert)
+/// must have reached the file in its order, up to some one of them; it may have done so before bytes that were written earlier. With that layout, each page of 4 KiB must be as it was after some change
 /// between the two. If the safe change is the last that had returned, that is what writing through promises: at most one change is in
 /// question.
 package struct CrashCheck {
@@ -75,7 +75,8 @@ package struct CrashCheck {
   private mutating func changeLayout(_ change: StampedChange, from cells: Int) {
     for index in candidates.indices {
       var one = StampedState(group: 0, files: [candidates[index]])
-      if cells > candidates[index].count { one.apply(.resize(file: 0, cells: cells)) }
+      // What makes bytes zero makes no file longer that was not yet so long.
+      if cells > candidates[index].count, !change.isZero { one.apply(.resize(file: 0, cells: cells)) }
       one.apply(change.alone)
       candidates[index] = one.files[0]
     }
@@ -130,12 +131,16 @@ package struct CrashCheck {
 }
 
 extension StampedChange {
-  /// Whether it moves what is in the file, or decides its size alone.
+  /// Whether it moves what is in the file, decides its size, or takes bytes away: not by writing.
   func changesLayout(of file: Int) -> Bool {
     switch self {
-    case .resize(let own, _), .collapse(let own, _), .insert(let own, _): own == file
-    case .write, .zero, .clone, .exchange: false
+    case .resize(let own, _), .collapse(let own, _), .insert(let own, _), .zero(let own, _, _): own == file
+    case .write, .clone, .exchange: false
     }
+  }
+
+  var isZero: Bool {
+    if case .zero = self { true } else { false }
   }
 
   func touches(_ file: Int) -> Bool {
@@ -153,7 +158,8 @@ extension StampedChange {
     case .resize(_, let cells): .resize(file: 0, cells: cells)
     case .collapse(_, let cells): .collapse(file: 0, cells: cells)
     case .insert(_, let cells): .insert(file: 0, cells: cells)
-    case .write, .zero, .clone, .exchange: self
+    case .zero(_, let cells, let isGrowing): .zero(file: 0, cells: cells, isGrowing: isGrowing)
+    case .write, .clone, .exchange: self
     }
   }
 }
