@@ -135,4 +135,5 @@ package struct MarkSet: OptionSet, Sendable {
   package let rawValue: Int
   package init(rawValue: Int) { self.rawValue = rawValue }
   package init(_ mark: Mark) { rawValue = 1 << mark.rawValue }
+  package static let all = MarkSet(rawValue: 1 << Mark.allCases.count - 1)
 }

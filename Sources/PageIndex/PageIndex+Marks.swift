@@ -16,9 +16,11 @@ extension PageIndex {
   /// Which marks an entry bears. Expects the lock held, since before the location was looked up for the page.
   package func marks(of location: Location, page: UInt64) -> MarkSet {
     let (node, number) = slot(of: location, page: page)
-    var marks = MarkSet()
-    for mark in Mark.allCases where node.isMarked(number, mark, fanOut: fanOut) { marks.insert(MarkSet(mark)) }
-    return marks
+    var bits = 0
+    if node.isMarked(number, .dirty, fanOut: fanOut) { bits |= 1 << Mark.dirty.rawValue }
+    if node.isMarked(number, .writtenInEvenEpoch, fanOut: fanOut) { bits |= 1 << Mark.writtenInEvenEpoch.rawValue }
+    if node.isMarked(number, .writtenInOddEpoch, fanOut: fanOut) { bits |= 1 << Mark.writtenInOddEpoch.rawValue }
+    return MarkSet(rawValue: bits)
   }
 
   /// Whether an entry is marked dirty. As `marks(of:page:)`, of one mark.

@@ -22,26 +22,8 @@ final class FileCore: Sendable {
   /// Whether nobody else may change the store, so that a change by somebody else is an error.
   let ownership: PageCache.Ownership
 
-  // Guarded by the index lock, all of these.
-  nonisolated(unsafe) var fills = FillTable()
-  nonisolated(unsafe) var ranges = RangeTable()
-  nonisolated(unsafe) var isClosing = false
-  /// Claims of those who may change the store, or what is known of it, since the file was opened.
-  nonisolated(unsafe) var changesBegun: UInt64 = 0
-  /// How many have closed the gate.
-  nonisolated(unsafe) var gateClosers = 0
-  nonisolated(unsafe) var storeState: StoreState
-  nonisolated(unsafe) var debt = Debt()
-  nonisolated(unsafe) var failures = FailureLog()
-  /// Pages that may not be written back before points of other files are durable.
-  nonisolated(unsafe) var holdBacks: [UInt64: HoldBack] = [:]
-
-  /// What has been taken over for the store, and is on its way there.
-  nonisolated(unsafe) var transfers = Transfers()
-  /// Calls that use the store without a claim.
-  nonisolated(unsafe) var users = 0
-  /// Whether the background knows of the file.
-  nonisolated(unsafe) var isWatched = false
+  // In memory of its own and not in properties: those of a class cost a check at each access.
+  nonisolated(unsafe) let guarded: UnsafeMutablePointer<GuardedState>
 
   /// `debt.durableChanges`, for whoever does not hold the lock: bytes of other files that wait for this one.
   let durableWord = InlineWord(0)
@@ -61,7 +43,8 @@ final class FileCore: Sendable {
     self.store = store
     self.identity = identity
     self.ownership = ownership
-    unsafe storeState = StoreState(status)
+    unsafe guarded = .allocate(capacity: 1)
+    unsafe guarded.initialize(to: GuardedState(status))
     let geometry = engine.geometry(forSize: status.size, isWritable: isWritable)
     words = unsafe FileWords.allocate(
       size: status.size, arena: engine.pool.arena.base, fanOutShift: geometry.fanOutShift,
@@ -77,6 +60,8 @@ final class FileCore: Sendable {
   deinit {
     assert(words.root.loadRelaxed() == 0, "a file is shut down before it is dropped")
     words.deallocate()
+    unsafe guarded.deinitialize(count: 1)
+    unsafe guarded.deallocate()
   }
 
   var frameShift: UInt64 { UInt64(engine.pool.frameShift) }

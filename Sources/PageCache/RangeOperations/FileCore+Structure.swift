@@ -61,6 +61,7 @@ extension FileCore {
   }
 
   /// Counts a change that a sync must make durable. Expects the index lock held.
+  @inline(__always)
   func noteChangeLocked() {
     unsafe debt.changes += 1
     if unsafe !isWatched {

@@ -25,6 +25,10 @@ final class DirtyBudget: Sendable {
     return false
   }
 
+  /// The same, and nothing at all for none.
+  @inline(__always)
+  func takeIfAny(_ count: Int, owned: Int) -> Bool { count == 0 || take(count, owned: owned) }
+
   func giveBack(_ count: Int) {
     if count != 0 { taken.add(-count) }
   }

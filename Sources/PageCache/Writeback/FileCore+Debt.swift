@@ -6,22 +6,29 @@ extension FileCore {
   /// Adds and removes marks of the entry that covers a page.
   /// - Returns: by how many the pages with any mark have become more.
   @discardableResult
-  func changeMarks(_ location: PageIndex.Location, page: UInt64, add: MarkSet = [], remove: MarkSet = []) -> Int {
-    let before = index.marks(of: location, page: page)
-    let after = before.subtracting(remove).union(add)
-    guard after != before else { return 0 }
-    for mark in Mark.allCases where before.contains(MarkSet(mark)) != after.contains(MarkSet(mark)) {
-      index.setMark(of: location, page: page, mark, to: after.contains(MarkSet(mark)))
-    }
+  func changeMarks(
+    _ location: PageIndex.Location, page: UInt64, add: MarkSet = MarkSet(rawValue: 0),
+    remove: MarkSet = MarkSet(rawValue: 0)
+  ) -> Int {
+    // Bits, not sets: this is done for every page that is written.
+    let before = index.marks(of: location, page: page).rawValue
+    let after = before & ~remove.rawValue | add.rawValue
+    var different = before ^ after
+    guard different != 0 else { return 0 }
     let count = 1 << Int(location.shift)
-    let dirty = MarkSet(.dirty)
-    if before.contains(dirty) != after.contains(dirty) {
-      unsafe debt.dirtyPages += after.contains(dirty) ? count : -count
+    if different & MarkSet(.dirty).rawValue != 0 {
+      unsafe debt.dirtyPages += after & MarkSet(.dirty).rawValue != 0 ? count : -count
       if unsafe debt.dirtyPages == 0 { unsafe debt.dirtySince = nil }
     }
-    guard before.isEmpty != after.isEmpty else { return 0 }
-    unsafe debt.pages += after.isEmpty ? -count : count
-    return after.isEmpty ? -count : count
+    while different != 0 {
+      let number = different.trailingZeroBitCount
+      different &= different - 1
+      guard let mark = Mark(rawValue: number) else { break }
+      index.setMark(of: location, page: page, mark, to: after & 1 << number != 0)
+    }
+    guard (before == 0) != (after == 0) else { return 0 }
+    unsafe debt.pages += after == 0 ? -count : count
+    return after == 0 ? -count : count
   }
 
   /// Notes that the cache has what the store has not.
@@ -31,17 +38,16 @@ extension FileCore {
     return changeMarks(location, page: page, add: MarkSet(.dirty))
   }
 
-  /// Notes that the store has been given what is in the cache.
+  /// Notes that the store has been given what is in the cache. Whatever an earlier flush owes for the page, the next one owes as well: one mark is enough.
   func markWritten(_ location: PageIndex.Location, page: UInt64) -> Int {
     if unsafe debt.writtenSince == nil { unsafe debt.writtenSince = monotonicNanoseconds() }
-    return unsafe changeMarks(location, page: page, add: MarkSet(debt.writtenMark))
+    return unsafe changeMarks(
+      location, page: page, add: MarkSet(debt.writtenMark), remove: MarkSet(Debt.mark(ofEpoch: debt.epoch + 1)))
   }
 
   /// Forgets what is owed for an entry that is about to leave the index.
   func forgetMarks(_ found: PageIndex.Found) {
-    let change = changeMarks(
-      found.location, page: found.page,
-      remove: [MarkSet(.dirty), MarkSet(.writtenInEvenEpoch), MarkSet(.writtenInOddEpoch)])
+    let change = changeMarks(found.location, page: found.page, remove: .all)
     if change < 0 { engine.dirtyBudget.giveBack(-change) }
     if unsafe !holdBacks.isEmpty {
       for page in found.page...found.lastPage { unsafe holdBacks[page] = nil }

@@ -253,7 +253,11 @@ extension FileCore {
   func awaitWriteBacks() {
     index.withLock {
       let last = unsafe transfers.last
-      while unsafe transfers.isAnyLeft(upTo: last) { index.wait() }
+      while unsafe transfers.isAnyLeft(upTo: last) {
+        unsafe waitingForTransfers += 1
+        index.wait()
+        unsafe waitingForTransfers -= 1
+      }
     }
   }
 

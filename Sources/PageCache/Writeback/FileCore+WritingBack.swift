@@ -119,7 +119,7 @@ extension FileCore {
       }
       if let failure { unsafe failures.add(failure) }
       if let transfer = batch.transfer { unsafe transfers.end(transfer) }
-      index.broadcast()
+      if unsafe waitingForTransfers > 0 { index.broadcast() }
     }
     return failure
   }
@@ -131,16 +131,8 @@ extension FileCore {
     while page <= last, let found = index.next(from: page, through: last) {
       page = found.lastPage + 1
       guard found.entry.isFolio else { continue }
-      let both: MarkSet = [MarkSet(.writtenInEvenEpoch), MarkSet(.writtenInOddEpoch)]
-      var added = 0
-      if isWritten {
-        added = unsafe changeMarks(
-          found.location, page: found.page, add: MarkSet(debt.writtenMark),
-          remove: both.subtracting(MarkSet(debt.writtenMark)))
-        if unsafe debt.writtenSince == nil { unsafe debt.writtenSince = monotonicNanoseconds() }
-      } else {
-        added = markDirty(found.location, page: found.page)
-      }
+      let added =
+        isWritten ? markWritten(found.location, page: found.page) : markDirty(found.location, page: found.page)
       // It was owed all the while; but for what a flush has cleared meanwhile.
       engine.dirtyBudget.giveBack(-added)
     }

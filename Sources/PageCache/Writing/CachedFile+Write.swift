@@ -22,7 +22,7 @@ extension CachedFile {
   public func write(
     toAbsoluteOffset offset: Int64, _ bytes: UnsafeRawBufferPointer, notBefore point: DurabilityPoint? = nil
   ) throws(CacheError) -> Int {
-    if point == nil, unsafe writeInPlace(offset: offset, bytes) { return bytes.count }
+    if point == nil, try unsafe writeInPlace(offset: offset, bytes) { return bytes.count }
     return try unsafe writeSlowly(offset: offset, bytes, point)
   }
 

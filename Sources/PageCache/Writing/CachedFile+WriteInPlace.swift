@@ -1,70 +1,235 @@
+import BackingStores
 import Folios
 import PageIndex
 import Primitives
 
+// Writing to what is cached, side by side in one node of the index, and lent to nobody: the common case, without arrays, without frames to be found,
+// and with the copy made while the file's lock is held, because it is short. Whoever has a claim on the pages is respected.
+
 extension CachedFile {
-  /// Writes into one cached slot, with `.writeBack`: the common case, under one lock.
-  ///
-  /// The lock is the file's. It is held across the copy, which is short, so nobody has to be kept out by a claim; whoever has one is respected.
-  /// - Returns: false, having changed nothing, if it takes more than that.
+  /// Writes in place.
+  /// - Returns: false, having changed nothing in the cache, if it takes more than that.
+  /// - Throws: what the store refuses, with `.writeThrough`.
   @inline(__always)
-  func writeInPlace(offset: Int64, _ bytes: UnsafeRawBufferPointer) -> Bool {
-    guard isWritable, durability == .writeBack, bytes.count > 0, bytes.count <= FileCore.mostInPlace, offset >= 0,
-      active.loadRelaxed() == keepsWords.words.word, !engine.isInForkedChild
+  func writeInPlace(offset: Int64, _ bytes: UnsafeRawBufferPointer) throws(CacheError) -> Bool {
+    guard isWritable, bytes.count > 0, bytes.count <= maximumAtomicLength,
+      offset >= 0, active.loadRelaxed() == keepsWords.words.word, !engine.isInForkedChild
     else { return false }
-    return unsafe keepsWords.writeInPlace(offset: UInt64(offset), bytes)
+    // Nothing may fault while the lock is held.
+    unsafe makeResident(bytes)
+    return durability == .writeBack
+      ? unsafe keepsWords.writeInPlace(offset: UInt64(offset), bytes)
+      : try unsafe keepsWords.writeThroughInPlace(offset: UInt64(offset), bytes)
   }
+}
+
+/// Slots side by side in one node, all of them whole folios' and as far as a look tells lent to nobody.
+private struct SlotRun {
+  let first: PageIndex.Location
+  /// How many.
+  let count: Int
+  let firstPage: UInt64
+  /// Pages of those that owe nothing yet.
+  let unowedPages: Int
+
+  @inline(__always)
+  func slot(_ number: Int) -> SharedWord { unsafe SharedWord(at: first.slot.address + number &* 8) }
 }
 
 extension FileCore {
   /// Bytes that are copied with the lock held, at most.
-  static var mostInPlace: Int { 4096 }
+  private static var mostWithLock: Int { 1 << 16 }
 
   /// As `CachedFile.writeInPlace`. The handle is open, or was a moment ago.
   func writeInPlace(offset: UInt64, _ bytes: UnsafeRawBufferPointer) -> Bool {
-    let count = UInt64(bytes.count)
-    // Nothing may fault while the lock is held.
-    unsafe makeResident(bytes)
     index.lock()
     defer { index.unlock() }
-    let length = words.length.loadRelaxed()
-    guard unsafe !isClosing, offset < length, count <= length - offset,
-      let location = PageIndex.locateCovered(root: words.root, slotMask: words.slotMask, key: offset)
+    guard let run = slotRun(offset: offset, count: UInt64(bytes.count), mode: .changingCache),
+      unsafe engine.dirtyBudget.takeIfAny(run.unowedPages, owned: debt.pages)
     else { return false }
-    let entry = location.entry
-    let slotByteCount = 1 << location.shift as UInt64
-    let within = offset & (slotByteCount - 1)
-    let page = offset >> frameShift
-    guard entry.isStable, count <= slotByteCount - within,
-      let published = successor(of: entry, mayWrap: false),
-      unsafe ranges.isEmpty || !ranges.isBlocked(first: page, last: page, mode: .changingCache)
-    else { return false }
-    // By page number from here on, as the index counts.
-    let pageLocation = PageIndex.Location(slot: location.slot, entry: entry, shift: location.shift - frameShift)
-    let isOwed = unsafe debt.pages > 0 && index.isMarkedDirty(pageLocation, page: page)
-    let pages = 1 << Int(pageLocation.shift)
-    if !isOwed, unsafe !engine.dirtyBudget.take(pages, owned: debt.pages) { return false }
-    // The fence keeps the mark before the look at the count, and before the bytes (R13); see `confirmMarks`. An exchange would not, on ARM.
-    location.slot.storeRelaxed(entry.word | Entry.changingBit)
-    sequentialFence()
-    guard !isBorrowed(entry) else {
-      location.slot.storeRelease(entry.word)
-      if !isOwed { engine.dirtyBudget.giveBack(pages) }
+    let owed = unsafe change(run, offset: offset, bytes, claim: nil, debt: .dirty)
+    engine.dirtyBudget.giveBack(run.unowedPages - (owed ?? 0))
+    return owed != nil
+  }
+
+  /// The same, through to the store: it is written while the pages are claimed, then the cache is changed.
+  func writeThroughInPlace(offset: UInt64, _ bytes: UnsafeRawBufferPointer) throws(CacheError) -> Bool {
+    let range = Int64(offset)..<Int64(offset) + Int64(bytes.count)
+    index.lock()
+    guard let run = slotRun(offset: offset, count: UInt64(bytes.count), mode: .changingStore),
+      unsafe engine.dirtyBudget.takeIfAny(run.unowedPages, owned: debt.pages)
+    else {
+      index.unlock()
       return false
     }
-    // Safe: inside the slot, and inside the caller's bytes, which are not none.
-    unsafe racyStore(
-      to: address(of: entry) + Int(within), from: bytes.baseAddress.unsafelyUnwrapped, count: bytes.count)
-    // Release pairs with the acquire of whoever finds the new word: the bytes come first.
-    location.slot.storeRelease(published.word)
-    if !isOwed {
-      engine.dirtyBudget.giveBack(pages - markDirty(pageLocation, page: page))
-      if unsafe !isWatched {
-        unsafe isWatched = true
-        engine.writeback.watch(self)
+    // Nothing is in the way, so this does not wait.
+    let claim = claimLocked(foliosAround(pages(offset: offset, count: UInt64(bytes.count))), .changingStore)
+    // Owed from here on, and on their way, so that they are not evicted while the store works.
+    let before = markAll(run)
+    let transfer = unsafe transfers.begin(claim.pages)
+    index.unlock()
+    let (written, refusal) = unsafe writeAll(bytes, at: range.lowerBound)
+    index.lock()
+    noteWritten(through: range.lowerBound + Int64(written), count: written)
+    // What was marked for nothing is flushed for nothing.
+    if written == 0 { unsafe storeState.noteChange() }
+    unsafe transfers.end(transfer)
+    if unsafe waitingForTransfers > 0 { index.broadcast() }
+    var owed: Int?
+    if written > 0 {
+      // Only a borrower can have come in between.
+      owed = unsafe change(
+        run, offset: offset, UnsafeRawBufferPointer(rebasing: bytes[..<written]), claim: claim, debt: .written)
+    }
+    engine.dirtyBudget.giveBack(run.unowedPages - before - (owed ?? 0))
+    let calls = letGoLocked(claim)
+    index.unlock()
+    for call in calls { call() }
+    if let refusal {
+      guard written > 0 else { throw error(.write, range, .store(refusal)) }
+      // Whoever has borrowed goes the long way, and meets the store's refusal there.
+      guard owed != nil else { return false }
+      throw error(.write, range, .partlyWritten(written, refusal))
+    }
+    return owed != nil
+  }
+
+  /// Marks what is about to be given to the store as if it had been. Returns by how many the pages that owe something have become more.
+  private func markAll(_ run: SlotRun) -> Int {
+    var more = 0
+    forEach(run) { location, page, _ in more += markWritten(location, page: page) }
+    return more
+  }
+
+  @inline(__always)
+  private func forEach(_ run: SlotRun, _ body: (PageIndex.Location, UInt64, Int) -> Void) {
+    let shift = run.first.shift
+    for number in 0..<run.count {
+      let slot = run.slot(number)
+      let location = PageIndex.Location(slot: slot, entry: Entry(word: slot.loadRelaxed()), shift: shift)
+      body(location, run.firstPage &+ UInt64(number) &<< shift, number)
+    }
+  }
+
+  /// The slots of a range, if they can be changed in place now. Expects the index lock held.
+  private func slotRun(offset: UInt64, count: UInt64, mode: RangeTable.Mode) -> SlotRun? {
+    let length = words.length.loadRelaxed()
+    guard unsafe !isClosing, offset < length, count <= length - offset,
+      let first = PageIndex.locateCovered(root: words.root, slotMask: words.slotMask, key: offset)
+    else { return nil }
+    let shift = first.shift
+    let more = (offset + count - 1) >> shift - offset >> shift
+    guard offset >> shift & words.slotMask + more <= words.slotMask else { return nil }
+    let firstPage = offset >> frameShift
+    var (firstClaimed, lastClaimed) = (firstPage & ~(1 << (shift - frameShift) - 1), (offset + count - 1) >> frameShift)
+    if mode == .changingStore {
+      let claimed = foliosAround(firstClaimed...lastClaimed)
+      (firstClaimed, lastClaimed) = (claimed.lowerBound, claimed.upperBound)
+    }
+    if unsafe !ranges.isEmpty, unsafe ranges.isBlocked(first: firstClaimed, last: lastClaimed, mode: mode) {
+      return nil
+    }
+    if unsafe !fills.isEmpty, unsafe fills.first(from: firstClaimed, through: lastClaimed) != nil {
+      return nil
+    }
+    // By page number from here on, as the index counts.
+    let location = PageIndex.Location(slot: first.slot, entry: first.entry, shift: shift - frameShift)
+    let owesAny = unsafe debt.pages > 0
+    var run = SlotRun(
+      first: location, count: Int(more) + 1, firstPage: firstPage & ~(1 << location.shift - 1), unowedPages: 0)
+    var unowed = 0
+    var isFit = true
+    forEach(run) { location, page, _ in
+      guard location.entry.isStable, index.successor(of: location.entry) != nil, !isBorrowed(location.entry) else {
+        isFit = false
+        return
+      }
+      let isMarked =
+        owesAny && (mode == .changingCache ? index.isMarkedDirty(location, page: page) : isOwed(location, page: page))
+      if !isMarked { unowed += 1 << Int(location.shift) }
+    }
+    guard isFit else { return nil }
+    run = SlotRun(first: location, count: run.count, firstPage: run.firstPage, unowedPages: unowed)
+    return run
+  }
+
+  /// Marks, copies and publishes. Expects the index lock held, since the slots were found or with the pages claimed. A long copy is made without it, with the
+  /// pages claimed.
+  /// - Parameter claim: the caller's, if there is one.
+  /// - Returns: by how many the pages that owe something have become more; nil if somebody has borrowed one: nothing has changed.
+  private func change(
+    _ run: SlotRun, offset: UInt64, _ bytes: UnsafeRawBufferPointer, claim: RangeClaim?, debt: ChangeDebt
+  ) -> Int? {
+    guard markUnlessLent(run) else { return nil }
+    guard bytes.count > FileCore.mostWithLock else {
+      unsafe copy(bytes, offset: offset, into: run)
+      return publish(run, debt: debt)
+    }
+    // Nothing is in the way, so this does not wait: what is marked must not.
+    let own =
+      claim == nil
+      ? claimLocked(run.firstPage...(offset + UInt64(bytes.count) - 1) >> frameShift, .changingCache) : nil
+    index.unlock()
+    unsafe copy(bytes, offset: offset, into: run)
+    index.lock()
+    let owed = publish(run, debt: debt)
+    guard let own else { return owed }
+    let calls = letGoLocked(own)
+    guard !calls.isEmpty else { return owed }
+    index.unlock()
+    for call in calls { call() }
+    index.lock()
+    return owed
+  }
+
+  private func markUnlessLent(_ run: SlotRun) -> Bool {
+    forEach(run) { location, _, _ in mark(location) }
+    // Keeps the marks before the looks at the counts, and before the bytes (R13): see `confirmMarks`.
+    sequentialFence()
+    var isLent = false
+    forEach(run) { location, _, _ in if isBorrowed(location.entry) { isLent = true } }
+    guard isLent else { return true }
+    forEach(run) { location, _, _ in
+      location.slot.storeRelease(location.entry.clearing(Entry.changingBit).word)
+    }
+    return false
+  }
+
+  private func copy(_ bytes: UnsafeRawBufferPointer, offset: UInt64, into run: SlotRun) {
+    let byteShift = run.first.shift + frameShift
+    let start = run.firstPage << frameShift
+    let end = offset + UInt64(bytes.count)
+    // Safe: the bytes are not none, and the pieces lie inside them and inside what the slots name.
+    let source = unsafe bytes.baseAddress.unsafelyUnwrapped
+    forEach(run) { location, _, number in
+      let slotStart = start + UInt64(number) << byteShift
+      let low = max(slotStart, offset)
+      let high = min(slotStart + 1 << byteShift, end)
+      if low < high {
+        unsafe racyStore(
+          to: address(of: location.entry) + Int(low - slotStart), from: source + Int(low - offset),
+          count: Int(high - low))
       }
     }
-    unsafe debt.changes += 1
-    return true
+  }
+
+  private func publish(_ run: SlotRun, debt: ChangeDebt) -> Int {
+    var owed = 0
+    forEach(run) { location, page, _ in
+      // There is one: it was looked for with the lock held, and nobody else changes what is claimed.
+      let next = index.successor(of: location.entry) ?? 0
+      let published = Entry.folio(
+        arenaOffset: location.entry.arenaOffset, order: location.entry.order, version: next,
+        flags: Entry.upToDateBit | Entry.accessedBit | location.entry.word & Entry.readAheadBit)
+      // Release pairs with the acquire of whoever finds the new word: the bytes come first.
+      location.slot.storeRelease(published.word)
+      switch debt {
+      case .none: break
+      case .dirty: owed += markDirty(location, page: page)
+      case .written: owed += markWritten(location, page: page)
+      }
+    }
+    noteChangeLocked()
+    return owed
   }
 }
