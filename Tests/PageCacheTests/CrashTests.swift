@@ -72,6 +72,25 @@ import Testing
     #expect(CrashCheck.violation(without.contents(0), file: 0, after: base, changes: tail) != nil)
   }
 
+  @Test func aHoleWithoutTheWriteBeforeItIsFoundAndNamed() {
+    let changes: [StampedChange] = [
+      .write(file: 0, cells: 64..<128), .zero(file: 0, cells: 100..<128, isGrowing: false),
+    ]
+    var left = base
+    left.apply(changes[1])
+    func violation(_ holesOvertake: Bool) -> String? {
+      CrashCheck.violation(left.contents(0), file: 0, after: base, changes: changes, holesOvertake: holesOvertake)
+    }
+    #expect(violation(false) != nil)
+    #expect(violation(true) == nil)
+    // A write that is lost for good is not explained by it.
+    #expect(
+      CrashCheck.violation(left.contents(0), file: 0, after: left, changes: [changes[0]], holesOvertake: true) == nil)
+    var synced = base
+    for change in changes { synced.apply(change) }
+    #expect(CrashCheck.violation(left.contents(0), file: 0, after: synced, changes: [], holesOvertake: true) != nil)
+  }
+
   @Test func aCollapseUnderWayMayHaveTheOldSize() {
     let change = [StampedChange.collapse(file: 0, cells: 64..<128)]
     var moved = base
@@ -115,30 +134,29 @@ import Testing
     #expect(CrashAccount(log + entry(9, 0, 0) + entry(2, 0, 3).prefix(7), files: 2) == account)
   }
 
-  /// The kernel keeps what it was given, whoever dies.
-  @Test func whatTheKernelHasOutlivesTheProcess() throws {
-    // The program lies beside the tests.
+  /// What starts a process to be killed. The program lies beside the tests.
+  static func command(_ load: CrashLoad, _ durability: CrashDurability, target: String) -> [String] {
     let bundle = CommandLine.arguments.first { $0.contains(".xctest") } ?? ""
-    let program =
-      bundle.split(separator: "/", omittingEmptySubsequences: false).prefix { !$0.hasSuffix(".xctest") }
-      .joined(separator: "/") + "/pagecache"
+    let directory = bundle.split(separator: "/", omittingEmptySubsequences: false).prefix { !$0.hasSuffix(".xctest") }
+    return [
+      directory.joined(separator: "/") + "/pagecache", "crash-child", "--seed", "\(load.seed)", "--path", load.path,
+      "--durability", durability.rawValue, "--target", target,
+    ]
+  }
+
+  /// The kernel keeps what it was given, whoever dies.
+  @Test(arguments: CrashDurability.allCases) func whatTheKernelHasOutlivesTheProcess(durability: CrashDurability) throws
+  {
     try withTemporaryDirectory { directory in
-      for durability in CrashDurability.allCases {
-        var crash = CrashRounds(
-          path: directory.appending("file").string, durability: durability,
-          command: { load in
-            [
-              program, "crash-child", "--seed", "\(load.seed)", "--path", load.path, "--durability",
-              durability.rawValue,
-              "--target", "pread",
-            ]
-          }, target: { _ in try KernelTarget(probing: directory.appending("file")) })
-        crash.rounds = 5
-        crash.milliseconds = 50
-        let report = try crash.run()
-        #expect(
-          report.rounds == 5 && report.violations == 0 && report.changes > 0, "\(report.lines.joined(separator: "\n"))")
-      }
+      var crash = CrashRounds(
+        path: directory.appending("file").string, durability: durability,
+        command: { CrashTests.command($0, durability, target: "pread") },
+        target: { _ in try KernelTarget(probing: directory.appending("file")) })
+      crash.rounds = 5
+      crash.milliseconds = 50
+      let report = try crash.run()
+      #expect(
+        report.rounds == 5 && report.violations == 0 && report.changes > 0, "\(report.lines.joined(separator: "\n"))")
     }
   }
 }

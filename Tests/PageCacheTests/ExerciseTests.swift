@@ -1,4 +1,5 @@
 import PageCacheBenchmarking
+import Primitives
 import SystemPackage
 import TestSupport
 import Testing
@@ -52,6 +53,20 @@ import Testing
     #expect(result?.operations == needed)
     #expect(try #require(result).attempts < 200)
     #expect(OperationShrinker().shrink(list) { _ in nil } == nil)
+  }
+
+  @Test func theShrinkerCopesWithChance() throws {
+    let list = OperationGenerator.operations(seed: testSeed, count: 2000)
+    let needed: [ExerciseOperation] = [.resize(file: 0, size: 77), .punchHole(file: 1, range: 7..<9)]
+    let all = list.prefix(700) + needed.prefix(1) + list[700..<1500] + needed.suffix(1) + list[1500...]
+    var random = RandomWords(seed: testSeed)
+    let result = OperationShrinker().shrink(Array(all)) { list in
+      guard let first = list.firstIndex(of: needed[0]), let last = list.lastIndex(of: needed[1]), first < last else {
+        return nil
+      }
+      return random.next(below: 3) == 0 ? ExerciseDifference(index: last, what: "") : nil
+    }
+    #expect(try #require(result).operations.count < 10)
   }
 
   /// Goes on for up to ten seconds: how soon threads meet is chance.

@@ -34,6 +34,7 @@ extension FileCore {
         }
       }
       if shortens {
+        guard try writeBackEdges(of: size..<size, operation: .resize) else { return nil }
         try changeToZero(
           range, becomesHole: false, newLength: size, operation: .resize, changingStore: resizeStore)
       } else {

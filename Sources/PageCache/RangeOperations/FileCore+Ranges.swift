@@ -27,6 +27,7 @@ extension FileCore {
           ) { () throws(StoreError) in try store.change(change, clamped) }
         }
         let here = clamped.clamped(to: 0..<before)
+        guard try writeBackEdges(of: here, operation: operation) else { return nil }
         if here.isEmpty {
           try publish(grownLength: after, operation: operation, changingStore: changeStore)
         } else {

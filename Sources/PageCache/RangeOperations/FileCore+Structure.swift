@@ -95,6 +95,21 @@ extension FileCore {
     }
   }
 
+  /// Gives the store what is dirty in the pages that a range covers in part, before it is told to zero that part: so that after a crash no hole is there without
+  /// what was written to its pages before it. The caller has claimed the pages for changing the store.
+  /// - Returns: false if something is held back.
+  func writeBackEdges(of range: Range<Int64>, operation: CacheError.Operation) throws(CacheError) -> Bool {
+    for edge in [range.lowerBound, range.upperBound] where edge & Int64(frameByteCount - 1) != 0 {
+      let page = UInt64(edge) >> frameShift
+      do throws(StoreError) {
+        if try writeBack(page...page, holding: .changingStore) { return false }
+      } catch {
+        throw self.error(operation, range, .store(error))
+      }
+    }
+    return true
+  }
+
   private func pagesAreOwed(_ pages: ClosedRange<UInt64>) -> Bool {
     for mark in Mark.allCases {
       if index.next(from: pages.lowerBound, through: pages.upperBound, marked: mark) != nil { return true }

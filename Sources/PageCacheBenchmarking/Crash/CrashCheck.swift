@@ -1,7 +1,7 @@
 /// Decides whether what is left of a file is what was promised.
 ///
-/// Known are all changes, the one up to which the file is safe, and the last that had begun. What changes the structure (resize, zero, collapse, insert)
-/// must have reached the file in its order, up to some one of them; it may have done so before bytes that were written earlier. With that layout, each page of 4 KiB must be as it was after some change
+/// Known are all changes, the one up to which the file is safe, and the last that had begun. What changes the layout (resize, collapse, insert)
+/// must have reached the file in its order, up to some one of them. With that layout, each page of 4 KiB must be as it was after some change
 /// between the two. If the safe change is the last that had returned, that is what writing through promises: at most one change is in
 /// question.
 package struct CrashCheck {
@@ -21,15 +21,17 @@ package struct CrashCheck {
   ///   - states: the state after the safe change.
   ///   - changes: those that had begun after it, in their order.
   ///   - isUnderWay: whether the last of them had not returned.
+  ///   - holesOvertake: whether a hole may be there without writes to its pages that came before it. Not what is promised: to tell such a loss from others.
   /// - Returns: nil, or what is wrong.
   package static func violation(
-    _ bytes: [UInt8], file: Int, after state: StampedState, changes: [StampedChange], isUnderWay: Bool = false
+    _ bytes: [UInt8], file: Int, after state: StampedState, changes: [StampedChange], isUnderWay: Bool = false,
+    holesOvertake: Bool = false
   ) -> String? {
     guard let left = stamps(bytes) else { return "file \(file) has a cell of two writes" }
     var check = CrashCheck(candidates: [state.files[file]], file: file, left: left, leftBytes: bytes.count)
     var state = state
     for change in changes {
-      if change.changesLayout(of: file) {
+      if change.changesLayout(of: file) || holesOvertake && change.isHole(in: file) {
         if check.explains() { return nil }
         check.changeLayout(change, from: state.files[file].count)
         state.apply(change)
@@ -75,8 +77,7 @@ package struct CrashCheck {
   private mutating func changeLayout(_ change: StampedChange, from cells: Int) {
     for index in candidates.indices {
       var one = StampedState(group: 0, files: [candidates[index]])
-      // What makes bytes zero makes no file longer that was not yet so long.
-      if cells > candidates[index].count, !change.isZero { one.apply(.resize(file: 0, cells: cells)) }
+      if cells > candidates[index].count { one.apply(.resize(file: 0, cells: cells)) }
       one.apply(change.alone)
       candidates[index] = one.files[0]
     }
@@ -131,17 +132,15 @@ package struct CrashCheck {
 }
 
 extension StampedChange {
-  /// Whether it moves what is in the file, decides its size, or takes bytes away: not by writing.
+  /// Whether it moves what is in the file, or decides its size alone.
   func changesLayout(of file: Int) -> Bool {
     switch self {
-    case .resize(let own, _), .collapse(let own, _), .insert(let own, _), .zero(let own, _, _): own == file
-    case .write, .clone, .exchange: false
+    case .resize(let own, _), .collapse(let own, _), .insert(let own, _): own == file
+    case .write, .zero, .clone, .exchange: false
     }
   }
 
-  var isZero: Bool {
-    if case .zero = self { true } else { false }
-  }
+  func isHole(in file: Int) -> Bool { if case .zero(file, _, _) = self { true } else { false } }
 
   func touches(_ file: Int) -> Bool {
     switch self {

@@ -17,8 +17,8 @@ package struct CrashChild<Target: ExerciseTarget> {
     var state = load.state
     do {
       let files = try (0..<CrashLoad.files).map { try target.open(FilePath(load.file($0))) }
-      let bytes = ChangeBytes(longest: CrashLoad.longest)
-      var drawing = load.drawing(target.atomicChanges)
+      let bytes = ChangeBytes(longest: target.maximumAtomicLength)
+      var drawing = load.drawing(target)
       var random = RandomWords(seed: ~load.seed)
       let end = monotonicNanoseconds() + 60_000_000_000
       // Somebody reads, so that there is eviction too.

@@ -18,14 +18,14 @@ package struct CrashLoad: Sendable {
   }
 
   static let files = 2
-  static let longest = 1 << 20
   /// Changes between two syncs of a file, about.
   static let syncPeriod: UInt64 = 20
 
   var state: StampedState { StampedState(group: 1, files: CrashLoad.files, phase: 0) }
 
-  func drawing(_ changes: Set<ExerciseChange>) -> ChangeDrawing {
-    ChangeDrawing(changes, of: state, longest: CrashLoad.longest, seed: seed)
+  /// Changes are as long as the target does in one step: a longer one may end anywhere.
+  func drawing(_ target: some ExerciseTarget) -> ChangeDrawing {
+    ChangeDrawing(target.atomicChanges, of: state, longest: target.maximumAtomicLength, seed: seed)
   }
 
   func file(_ number: Int) -> String { "\(path).\(number)" }

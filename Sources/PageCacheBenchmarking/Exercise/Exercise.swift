@@ -115,6 +115,9 @@ package struct ExerciseReport: Sendable {
 
   package init() {}
 
+  /// A list that could not be made shorter than this says little.
+  private static var mostShown: Int { 60 }
+
   package var lines: [String] {
     var lines = [
       "\(operations) operations in \(episodes) episodes, \(refusals) of them refused as they had to be, "
@@ -129,7 +132,9 @@ package struct ExerciseReport: Sendable {
     } else {
       lines.append("The same operations did not fail again. The last of them:")
     }
-    lines += failure.operations.map { "  \($0)," }
+    let hidden = failure.operations.count - Self.mostShown
+    if hidden > 0 { lines.append("  ... \(hidden) operations before") }
+    lines += failure.operations.suffix(Self.mostShown).map { "  \($0)," }
     if failure.isRepeatable { lines.append("the last one: \(failure.last)") }
     return lines
   }

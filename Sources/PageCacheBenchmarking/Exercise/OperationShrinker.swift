@@ -4,6 +4,8 @@ import Primitives
 package struct OperationShrinker {
   /// Tries no more after this long.
   package var seconds = 60.0
+  /// Runs of a short list that must all go well before it counts as one that does not fail, if failing is a matter of chance; fewer of a long one.
+  package var repetitions = 20
 
   package init() {}
 
@@ -21,7 +23,11 @@ package struct OperationShrinker {
     _ list: [ExerciseOperation], fails: ([ExerciseOperation]) -> ExerciseDifference?
   ) -> Result? {
     let end = monotonicNanoseconds() + UInt64(seconds * 1e9)
-    guard let first = fails(list) else { return nil }
+    guard let first = again(list, self.repetitions, fails) else { return nil }
+    // What fails at the same place twice more needs no repetitions.
+    let prefix = Array(list.prefix(first.index + 1))
+    let isChance = (0..<2).contains { _ in fails(prefix) != first }
+    let repetitions = isChance ? self.repetitions : 1
     var result = Result(operations: Array(list.prefix(first.index + 1)), difference: first, attempts: 1)
     var part = max(1, result.operations.count / 2)
     while true {
@@ -36,7 +42,7 @@ package struct OperationShrinker {
         shorter.removeSubrange(range)
         guard !shorter.isEmpty else { continue }
         result.attempts += 1
-        guard let difference = fails(shorter) else { continue }
+        guard let difference = again(shorter, repetitions, fails) else { continue }
         // What comes behind the failure is not needed either.
         result.operations = Array(shorter.prefix(difference.index + 1))
         result.difference = difference
@@ -45,5 +51,15 @@ package struct OperationShrinker {
       }
       if part > 1 { part = max(1, min(part / 2, result.operations.count / 2)) } else if !isShorter { return result }
     }
+  }
+
+  /// Runs a list until it fails, the more often the shorter it is.
+  private func again(
+    _ list: [ExerciseOperation], _ repetitions: Int, _ fails: ([ExerciseOperation]) -> ExerciseDifference?
+  ) -> ExerciseDifference? {
+    for _ in 0..<max(min(2, repetitions), min(repetitions, repetitions * 500 / max(1, list.count))) {
+      if let difference = fails(list) { return difference }
+    }
+    return nil
   }
 }
