@@ -63,8 +63,11 @@ public protocol BackingStore: AnyObject, Sendable {
   /// - Throws: `StoreError` with cause `.unsupported` where storage cannot be shared: the cache then copies.
   func clone(_ range: Range<Int64>, of source: any BackingStore, to offset: Int64) throws(StoreError)
 
-  /// Makes a range here share storage with a range of another store that holds the same bytes.
-  /// - Returns: false if the bytes differ; nothing has changed then.
+  /// Makes a range here share storage with a range of another store (or of this one) that holds the same bytes.
+  /// - Parameters:
+  ///   - range: of the other store.
+  ///   - offset: where in this store the other range begins.
+  /// - Returns: false if the bytes differ; contents have not changed then.
   func dedupe(_ range: Range<Int64>, with other: any BackingStore, at offset: Int64) throws(StoreError) -> Bool
 
   /// Whether a byte lies in a hole, and where that ends. A store that does not know says data up to the end.

@@ -30,8 +30,8 @@
 /// **Why a word never comes back while somebody reads.** A reader accepts what it copied if the word is the same before and after. So within one read
 /// section no slot may hold the same word twice with something else between.
 /// - Folio words: the version belongs to the *frame*. Each change of a frame's word, in place or by moving it to another slot, takes the successor of the
-///   version it had. A frame that left the index comes back only after a grace period. And going from the last version to the first waits for a
-///   grace period too (`successor`), so the same frame never shows the same version twice in one section.
+///   version it had. A frame that left the index comes back only after a grace period. And twice in each round of
+///   versions the next one waits for a grace period (`successor`), so the same frame never shows the same version twice in one section.
 /// - Hole words have no frame, but 61 bits of version, from a counter of the index that does not wrap in the life of a machine.
 /// - Empty, value, node and retry words are never accepted by a reader.
 ///

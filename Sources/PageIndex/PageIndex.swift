@@ -109,11 +109,19 @@ public final class PageIndex: @unchecked Sendable {
     return holeVersion
   }
 
-  /// The version after an entry's own, or nil when it is about to start again from zero: then wait for a grace period first, with
-  /// nothing marked, and use zero.
+  /// The version after an entry's own, or nil when half of all versions have been used since it was nil the last time: then wait for a grace period first, and use
+  /// `successorAfterGracePeriod`.
+  ///
+  /// Twice a round and not once: a reader may have come after a grace period began and still have found the old version, because nothing is marked while it is
+  /// awaited. Before that version comes again there is another grace period, which began after the version had gone, and so waits for this reader.
   package func successor(of entry: Entry) -> UInt64? {
-    let next = (entry.version + 1) & (1 << UInt64(geometry.versionBits) - 1)
-    return next == 0 ? nil : next
+    let next = successorAfterGracePeriod(of: entry)
+    return next & (1 << UInt64(geometry.versionBits - 1) - 1) == 0 ? nil : next
+  }
+
+  /// The version after an entry's own, for whoever has waited for a grace period while nobody else could change it.
+  package func successorAfterGracePeriod(of entry: Entry) -> UInt64 {
+    (entry.version + 1) & (1 << UInt64(geometry.versionBits) - 1)
   }
 
   var slotMask: UInt64 { UInt64(fanOut - 1) }

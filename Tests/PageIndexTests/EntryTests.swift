@@ -74,14 +74,16 @@ import Testing
   }
 
   @Test(arguments: [2, 5, 20])
-  func theVersionAfterTheLastIsNone(versionBits: Int) throws {
+  func twiceARoundTheNextVersionWaitsForAGracePeriod(versionBits: Int) throws {
     let harness = try IndexHarness(IndexGeometry(versionBits: versionBits))
     let last: UInt64 = 1 << UInt64(versionBits) - 1
-    for version in [0, 1, last - 1] {
-      let entry = Entry.folio(arenaOffset: 0, order: 0, version: version)
-      #expect(harness.index.successor(of: entry) == version + 1)
+    for version in [0, last / 2 - 1, last / 2, last / 2 + 1, last - 1, last] {
+      let entry = Entry.folio(arenaOffset: 256, order: 9, version: version)
+      let next = version == last ? 0 : version + 1
+      let waits = version == last / 2 || version == last
+      #expect(harness.index.successor(of: entry) == (waits ? nil : next))
+      #expect(harness.index.successorAfterGracePeriod(of: entry) == next)
     }
-    #expect(harness.index.successor(of: .folio(arenaOffset: 256, order: 9, version: last)) == nil)
   }
 
   @Test func holeVersionsDoNotRepeat() throws {

@@ -16,7 +16,13 @@ extension FileCore {
   /// The word that takes the place of an entry when its bytes have changed in place; nil if its version would wrap and may not.
   func successor(of entry: Entry, mayWrap: Bool) -> Entry? {
     let version: UInt64
-    if let next = index.successor(of: entry) { version = next } else if mayWrap { version = 0 } else { return nil }
+    if let next = index.successor(of: entry) {
+      version = next
+    } else if mayWrap {
+      version = index.successorAfterGracePeriod(of: entry)
+    } else {
+      return nil
+    }
     // Accessed: so that the next read of it is a plain hit.
     return .folio(
       arenaOffset: entry.arenaOffset, order: entry.order, version: version,
@@ -63,6 +69,8 @@ extension FileCore {
   /// Publishes what was marked. Expects the index lock held. Release pairs with the acquire of `PageIndex.locate`: the bytes come first.
   func publish(_ slots: [MarkedSlot], debt: ChangeDebt) -> Int {
     var owed = 0
+    // A flush may have covered the store's change before it is marked here: the marks are for another.
+    if case .written = debt, !slots.isEmpty { unsafe storeState.noteChange() }
     for slot in slots {
       slot.location.slot.storeRelease(slot.published.word)
       switch debt {

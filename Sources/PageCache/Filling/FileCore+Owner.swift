@@ -18,7 +18,7 @@ extension FileCore {
       return nil
     }
     return index.withLock {
-      guard quietChanges == before, unsafe storeState.isChangedByOthers(status) else { return nil }
+      guard quietChanges == before, unsafe storeState.differs(from: status) else { return nil }
       return unsafe StoreError(
         operation: operation, store: name, range: range,
         cause: .changedByOthers(expectedSize: storeState.size, actualSize: status.size))

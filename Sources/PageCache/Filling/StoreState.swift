@@ -11,6 +11,8 @@ struct StoreState {
   var mayHaveHoles: Bool
   /// Whether it was reported that the store's name leads elsewhere.
   var isReplacementReported = false
+  /// Whether somebody else has changed it, which has not been accepted yet.
+  var isChangedByOthers = false
   /// Changes made to the store, and how many of them are durable. The first one stands for whatever was done to it before it was opened here.
   var changes: UInt64 = 1
   var durableChanges: UInt64 = 0
@@ -29,6 +31,7 @@ struct StoreState {
     stamp = status.changeStamp
     mayHaveHoles = status.allocatedBytes.map { $0 < status.size } ?? true
     isReplacementReported = status.isReplaced
+    isChangedByOthers = false
   }
 
   /// Notes that this cache has changed the store.
@@ -39,7 +42,7 @@ struct StoreState {
   }
 
   /// Whether what the store says now is what is known of it, as far as can be told.
-  func isChangedByOthers(_ status: StoreStatus) -> Bool {
+  func differs(from status: StoreStatus) -> Bool {
     status.size != size || stamp.map { $0 != status.changeStamp } ?? false
   }
 }

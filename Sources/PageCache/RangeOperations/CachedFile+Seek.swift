@@ -25,6 +25,7 @@ extension CachedFile {
   ) throws(CacheError) -> Int64? {
     let file = try file(operation)
     guard offset >= 0 else { throw error(operation, nil, .negativeOffset(offset)) }
+    try file.settleHoldBacks()
     do throws(StoreError) {
       // The store is asked when it has everything.
       if file.index.withLock({ unsafe file.debt.pages > 0 }) {

@@ -21,6 +21,8 @@ extension FileCore {
       do throws(StoreError) {
         // The store must have what it is to share. What it lacks at the end may be given to it only with a claim to the end: then copy.
         if try source.writeBack(there.pages, holding: source === self ? .changingStore : .reading) { return nil }
+        // A claim for reading does not keep the background from being on its way.
+        source.awaitWriteBacks()
         guard source.index.withLock({ unsafe source.storeState.size >= range.upperBound }) else { return false }
       } catch { throw self.error(.clone, range, .store(error)) }
       // And what is dirty here, in folios that are replaced in part.
@@ -86,6 +88,8 @@ extension FileCore {
         let mode: RangeTable.Mode = other === self ? .changingStore : .reading
         if try writeBack(here.pages, holding: mode) { return nil }
         if try other.writeBack(partner.pages, holding: mode) { return nil }
+        awaitWriteBacks()
+        other.awaitWriteBacks()
         let hasAll =
           index.withLock { unsafe storeState.size >= range.upperBound }
           && other.index.withLock { unsafe other.storeState.size >= there.upperBound }
@@ -99,7 +103,7 @@ extension FileCore {
           unsafe storeState.noteChange()
           noteChangeLocked()
         }
-        return try store.dedupe(range, with: other.store, at: there.lowerBound)
+        return try store.dedupe(there, with: other.store, at: range.lowerBound)
       } catch {
         throw self.error(.dedupe, range, .store(error))
       }

@@ -51,7 +51,15 @@ extension FileCore {
     _ operation: CacheError.Operation, _ range: Range<Int64>?, size: (Int64) -> Int64, makesHoles: Bool,
     _ body: () throws(StoreError) -> Void
   ) throws(CacheError) {
-    do throws(StoreError) { try body() } catch { throw self.error(operation, range, .store(error)) }
+    do throws(StoreError) { try body() } catch {
+      index.withLock { unsafe storeState.stamp = nil }
+      // Some stores do a part of it before they run out of space: what is not owed is read again, whatever it is.
+      if let range, !range.isEmpty, range.lowerBound < length {
+        let end = min(range.upperBound, length)
+        forgetUnlessOwed(pages(offset: UInt64(range.lowerBound), count: UInt64(end - range.lowerBound)))
+      }
+      throw self.error(operation, range, .store(error))
+    }
     index.withLock {
       unsafe storeState.size = size(storeState.size)
       unsafe storeState.noteChange()

@@ -230,7 +230,7 @@ extension FileCore {
   /// After a flush, with nothing under way, the store's stamp is our own.
   private func learnStamp(ifUnchangedSince changes: UInt64) {
     guard ownership == .exclusive else { return }
-    func isQuiet() -> Bool { unsafe storeState.changes == changes && !isBeingChanged }
+    func isQuiet() -> Bool { unsafe storeState.changes == changes && !isBeingChanged && !storeState.isChangedByOthers }
     guard index.withLock({ isQuiet() }), let status = try? store.status() else { return }
     index.withLock {
       if isQuiet() { unsafe storeState.stamp = status.changeStamp }
@@ -273,8 +273,9 @@ extension FileCore {
         unsafe failures.add(StoreError(operation: .write, store: name, cause: .replaced))
       }
       guard let before, unsafe before == (changesBegun, storeState.changes), !isBeingChanged,
-        unsafe storeState.isChangedByOthers(status)
+        unsafe storeState.isChangedByOthers || storeState.differs(from: status)
       else { return }
+      unsafe storeState.isChangedByOthers = true
       unsafe failures.add(
         StoreError(
           operation: .write, store: name,

@@ -101,12 +101,21 @@ extension FileCore {
   private func write(_ batch: Batch, _ staging: inout Staging) -> StoreError? {
     guard let firstSlot = batch.slots.first, let lastSlot = batch.slots.last else { return nil }
     let start = Int64(firstSlot.page << frameShift)
-    // The claim keeps the file from becoming shorter than what is dirty.
-    let end = max(start, min(Int64((lastSlot.page + lastSlot.count) << frameShift), length))
+    let slotsEnd = Int64((lastSlot.page + lastSlot.count) << frameShift)
     let memory = unsafe staging.memory(of: Int(Int64((lastSlot.page + lastSlot.count) << frameShift) - start))
-    for (page, count) in batch.slots {
+    for (page, count) in batch.slots.dropLast() {
       unsafe snapshot(page, count, into: memory.baseAddress.unsafelyUnwrapped + Int(Int64(page << frameShift) - start))
     }
+    // The page in which the file ends, and how far it goes, of one instant: a write that makes the file longer may be changing both.
+    var known: Int64
+    repeat {
+      known = length
+      unsafe snapshot(
+        lastSlot.page, lastSlot.count,
+        into: memory.baseAddress.unsafelyUnwrapped + Int(Int64(lastSlot.page << frameShift) - start))
+    } while known < slotsEnd && length != known
+    // The claim keeps the file from becoming shorter than what is dirty.
+    let end = max(start, min(slotsEnd, known))
     let bytes = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(memory)[..<Int(end - start)])
     let (written, failure) = unsafe writeAll(bytes, at: start)
     engine.domain.record().counter(Counter.writtenBackBytes).addAsOnlyWriter(UInt64(written))
@@ -159,6 +168,8 @@ extension FileCore {
         }
         done += count
       } catch {
+        // A write that was refused may have left its time all the same.
+        index.withLock { unsafe storeState.stamp = nil }
         return (done, error)
       }
     }

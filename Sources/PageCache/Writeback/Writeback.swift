@@ -103,7 +103,11 @@ final class Writeback: Sendable {
     guard starts else { return }
     workers.submit {
       var failure: CacheError?
-      do throws(CacheError) { try file.makeDurable(dataOnly: true) } catch { failure = error }
+      do throws(CacheError) {
+        try file.makeDurable(dataOnly: true)
+        // It is safe now, and here: a store that keeps another copy in memory may let go of it.
+        if file.ownership == .exclusive { file.store.dropBehind(0..<file.length) }
+      } catch { failure = error }
       file.index.withLock {
         unsafe file.debt.hasJob = false
         if let failure {

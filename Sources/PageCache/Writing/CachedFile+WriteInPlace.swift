@@ -54,7 +54,6 @@ extension FileCore {
 
   /// The same, through to the store: it is written while the pages are claimed, then the cache is changed.
   func writeThroughInPlace(offset: UInt64, _ bytes: UnsafeRawBufferPointer) throws(CacheError) -> Bool {
-    let range = Int64(offset)..<Int64(offset) + Int64(bytes.count)
     index.lock()
     guard let run = slotRun(offset: offset, count: UInt64(bytes.count), mode: .changingStore),
       unsafe engine.dirtyBudget.takeIfAny(run.unowedPages, owned: debt.pages)
@@ -62,6 +61,8 @@ extension FileCore {
       index.unlock()
       return false
     }
+    // It lies inside the file, so it can be added up.
+    let range = Int64(offset)..<Int64(offset) + Int64(bytes.count)
     // Nothing is in the way, so this does not wait.
     let claim = claimLocked(foliosAround(pages(offset: offset, count: UInt64(bytes.count))), .changingStore)
     // Owed from here on, and on their way, so that they are not evicted while the store works.

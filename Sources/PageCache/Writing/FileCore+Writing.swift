@@ -16,7 +16,7 @@ extension FileCore {
     // Nothing may fault while something is marked.
     unsafe makeResident(bytes)
     let (claim, range, frames, room) = try claimForWriting(
-      offset, count: bytes.count, durability: durability, operation: operation)
+      offset, count: bytes.count, durability: durability, point: point, operation: operation)
     defer {
       letGo(claim)
       engine.budget.giveBack(frames)
@@ -35,7 +35,8 @@ extension FileCore {
 
   /// Claims where a piece goes, with frames for it and room for what it owes.
   private func claimForWriting(
-    _ offset: Int64?, count: Int, durability: PageCache.Durability, operation: CacheError.Operation
+    _ offset: Int64?, count: Int, durability: PageCache.Durability, point: DurabilityPoint?,
+    operation: CacheError.Operation
   ) throws(CacheError) -> (claim: RangeClaim, range: Range<Int64>, frames: Int, room: DirtyRoom) {
     while true {
       let start = offset ?? length
@@ -47,6 +48,13 @@ extension FileCore {
       let range = start..<end
       let pages = self.pages(offset: UInt64(start), count: UInt64(count))
       let room = try takeRoom(for: pages, operation: operation, range: range)
+      if room.isSynchronous, let point, !point.isReached {
+        // What goes to the store at once cannot be held back.
+        do throws(CacheError) { try point.file.makeDurable(dataOnly: true) } catch {
+          engine.dirtyBudget.giveBack(room.pages)
+          throw error
+        }
+      }
       let frames = framesNeeded(for: pages)
       engine.budget.reserve(frames)
       let mode: RangeTable.Mode = durability == .writeThrough || room.isSynchronous ? .changingStore : .changingCache
@@ -93,7 +101,7 @@ extension FileCore {
       }
     } catch {
       // The store has it, and there was no frame to show it in: then it is read again when it is wanted.
-      if accepted > 0 { forgetUnlessDirty(self.pages(offset: UInt64(wanted.lowerBound), count: UInt64(accepted))) }
+      if accepted > 0 { forgetUnlessOwed(self.pages(offset: UInt64(wanted.lowerBound), count: UInt64(accepted))) }
       throw error
     }
     // The lock is held.
@@ -127,14 +135,14 @@ extension FileCore {
     return wanted.lowerBound
   }
 
-  /// Takes what is not dirty of some claimed pages out of the cache, as far as it is single pages.
-  private func forgetUnlessDirty(_ pages: ClosedRange<UInt64>) {
+  /// Takes what owes nothing of some claimed pages out of the cache, as far as it is single pages: it is read again when it is wanted.
+  func forgetUnlessOwed(_ pages: ClosedRange<UInt64>) {
     var heads: [UInt64] = []
     index.withLock {
       var page = pages.lowerBound
       while page <= pages.upperBound, let found = index.next(from: page, through: pages.upperBound) {
         page = found.lastPage + 1
-        guard found.entry.isFolio, found.entry.order == 0, !index.isMarked(found.page, .dirty) else { continue }
+        guard found.entry.isFolio, found.entry.order == 0, !isOwed(found.location, page: found.page) else { continue }
         forgetMarks(found)
         heads.append(found.entry.headFrame(shift: engine.pool.frameShift))
         index.eraseSlot(of: found)
