@@ -83,6 +83,16 @@ import Testing
     }
     #expect(violation(false) != nil)
     #expect(violation(true) == nil)
+    // The same where the write had made the file longer.
+    let longer: [StampedChange] = [
+      .write(file: 0, cells: 500..<1024), .zero(file: 0, cells: 100..<128, isGrowing: false),
+    ]
+    for isHoleThere in [false, true] {
+      var left = base
+      if isHoleThere { left.apply(longer[1]) }
+      #expect(
+        CrashCheck.violation(left.contents(0), file: 0, after: base, changes: longer, holesOvertake: true) == nil)
+    }
     // A write that is lost for good is not explained by it.
     #expect(
       CrashCheck.violation(left.contents(0), file: 0, after: left, changes: [changes[0]], holesOvertake: true) == nil)

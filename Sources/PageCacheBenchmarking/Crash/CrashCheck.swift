@@ -13,6 +13,8 @@ package struct CrashCheck {
   /// The fewest pages of a layout that no candidate explains, and the first of them.
   private var fewest = Int.max
   private var first = ""
+  /// Sizes that the layouts allow.
+  private var sizes: [ClosedRange<Int>] = []
 
   private static let cellsInPage = 4096 / Stamp.cellBytes
 
@@ -33,7 +35,8 @@ package struct CrashCheck {
     for change in changes {
       if change.changesLayout(of: file) || holesOvertake && change.isHole(in: file) {
         if check.explains() { return nil }
-        check.changeLayout(change, from: state.files[file].count)
+        // A hole needs no size.
+        check.changeLayout(change, from: change.isHole(in: file) ? 0 : state.files[file].count)
         state.apply(change)
       } else {
         state.apply(change)
@@ -48,7 +51,7 @@ package struct CrashCheck {
     }
     return
       "file \(file), \(bytes.count) bytes, is none of what changes \(state.version - UInt64(changes.count))...\(state.version) can leave: "
-      + check.first
+      + (check.fewest < Int.max ? check.first : "a size of \(check.sizes) was expected")
   }
 
   private init(candidates: [[UInt64]], file: Int, left: [UInt64], leftBytes: Int) {
@@ -87,9 +90,9 @@ package struct CrashCheck {
   private mutating func explains() -> Bool {
     let sizes = candidates.map { $0.count * Stamp.cellBytes }
     guard let least = sizes.min(), let most = sizes.max() else { return false }
+    self.sizes.append(least...most)
     // A file grows by whole pages while it is written out, and to its size in the end.
     guard sizes.contains(leftBytes) || leftBytes % 4096 == 0 && least <= leftBytes && leftBytes <= most else {
-      note(pages: Int.max - 1, "a size between \(least) and \(most) was expected")
       return false
     }
     var unexplained = 0
@@ -117,11 +120,12 @@ package struct CrashCheck {
 
   private func account(_ page: Range<Int>) -> String {
     func text(_ stamps: (Int) -> UInt64) -> String {
-      var versions: [UInt64] = []
-      for cell in page where versions.last != Stamp.version(stamps(cell)) {
-        versions.append(Stamp.version(stamps(cell)))
+      var runs: [(version: UInt64, cells: Int)] = []
+      for cell in page {
+        let version = Stamp.version(stamps(cell))
+        if runs.last?.version == version { runs[runs.count - 1].cells += 1 } else { runs.append((version, 1)) }
       }
-      return versions.map { $0 == 0 ? "zero" : "change \($0)" }.joined(separator: ", ")
+      return runs.map { ($0.version == 0 ? "zero" : "change \($0.version)") + " × \($0.cells)" }.joined(separator: ", ")
     }
     let all = candidates.map { candidate in text { $0 < candidate.count ? candidate[$0] : 0 } }
     var different: [String] = []

@@ -113,10 +113,16 @@ package struct CrashRounds<Target: ExerciseTarget> {
           CrashCheck.violation(
             left, file: file, after: safe[file], changes: pending[file], isUnderWay: isUnderWay, holesOvertake: true)
           == nil
+        var known = known[file]
+        let open = pending[file].compactMap { change -> String? in
+          known += 1
+          return change.touches(file) ? "\(known) \(change)" : nil
+        }
         report.violate(
           isOvertaken: isOvertaken,
           "seed \(load.seed), killed in change \(account.begun) (\(last.map { "\($0)" } ?? "none")), \(account.ended) returned, "
-            + "\(known) safe: \(isOvertaken ? "a hole came before earlier writes: " : "")\(what)")
+            + "\(safe[file].version) safe: \(isOvertaken ? "a hole came before earlier writes: " : "")\(what); the last of what it is about: "
+            + open.suffix(12).joined(separator: ", "))
       }
       try open(load.file(file), holds: left, target, load, &report)
     }
