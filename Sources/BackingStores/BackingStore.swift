@@ -7,7 +7,8 @@
 /// The cache never has two writes of the same bytes under way, nor a write and a `change`, `resize` or `clone` of them: what a store is told first
 /// about a byte, it is told before the second begins.
 ///
-/// Only what is above `write` must be there. A store that leaves out the rest is read-only, and says `unsupported` to everything else.
+/// Only what is above `write` must be there. A store that leaves out the rest is read-only, and says `unsupported` to everything else. One that can be written
+/// to needs `prepareToWrite`, `write` and `flush`, and `resize` for files whose end is a hole; the cache does without what else is missing, or refuses it.
 ///
 /// What a store says is checked: sizes, and counts against what was asked. That a count is honest cannot be checked: where a store says that it
 /// has filled memory and has not, its readers see what was there before.

@@ -61,9 +61,10 @@ public final class CachedFile: Sendable {
   }
 
   /// Whether the handle is closed.
+  /// - Cost: a lock of the handle's own.
   public var isClosed: Bool { guarding.withLock { unsafe openFile == nil } }
 
-  /// Bytes in the file.
+  /// Bytes in the file, written back or not.
   /// - Throws: `CacheError` with cause `.closed` or `.forkedChild`.
   /// - Cost: a lock of the handle's own.
   public var size: Int64 {
@@ -72,15 +73,17 @@ public final class CachedFile: Sendable {
 
   /// Closes the handle. With the last handle of a file, what is cached of it goes.
   ///
-  /// First the store is given all that is dirty (P7). If the store refuses, this throws, and the handle stays open: close it again when
-  /// the store is well, or discard. Nothing is flushed: call `sync` first for that.
+  /// First the store is given all that is dirty in the file, by whatever handle it came (P7). If the store refuses, this throws, and the handle stays
+  /// open: close it again when the store is well, or discard. Nothing is flushed, but where bytes are held back, or others wait for this file's: call
+  /// `sync` first for that. A handle that is dropped instead does the same, and tells nobody how it went.
   ///
   /// Waits for reads that hit on other threads to end (microseconds), and with the last handle, for fills and claims under way: as long as their
   /// store takes.
   /// - Parameter discardingDirty: what the store does not have yet is not given to it. With the last handle it is lost: the way out of a store that stays
   ///   broken.
   /// - Throws: `CacheError` with cause `.closed` if it was closed before. With cause `.writeBackFailed` it tells of failures that this handle has not
-  ///   been told of: if the store has refused now, the handle is still open, else it is closed (`isClosed`).
+  ///   been told of: if the store has refused now, the handle is still open, else it is closed (`isClosed`). Cause `.store` if the store has refused and
+  ///   another call has told this handle of it already, `.orderingCycle`, `.forkedChild`.
   /// - Cost: a grace period; what is dirty, a call of the store for each run of neighbours; with the last handle, a lock for each cached folio and a close(2) for
   ///   each descriptor.
   public func close(discardingDirty: Bool = false) throws(CacheError) {

@@ -1,6 +1,7 @@
 import Primitives
 
-// Every way in which a word of the index can change is in this file.
+// Every way in which the tree changes its shape is in this file. Entries in place are also marked and published, by store to their slots: by whoever owns
+// the index, with its lock held.
 extension PageIndex {
   /// Stores entries over `2^order` pages from `page` on, a multiple of that. Expects the lock held.
   ///

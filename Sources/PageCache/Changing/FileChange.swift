@@ -3,18 +3,22 @@ import PageIndex
 import Primitives
 
 // The barrier: the one way in which what the cache says of a file changes, but for a page that arrives from the store or leaves by eviction, of which the
-// contents stay the same. Every operation that changes a file ends here. Entries change like this:
+// contents stay the same. Every operation that changes a file ends here. Entries change like this (and the page on changing files says so too):
 //
 //   what                      entry before          entry after                     rule
 //   ------------------------- --------------------- ------------------------------- ------------------------------------------------
 //   fill                      empty                 folio                           pages claimed for reading or more; one fill a page
 //   learn a hole              empty                 hole                            claimed, or nobody else can have changed the store
 //   evict                     folio                 empty                           owes nothing, count frozen at 1, not changing
+//   shed a hole, for nodes    hole                  empty                           nobody has, or waits for, a claim on its pages
 //   write, zero in place      folio                 same frame, next version        marked *changing* in between
 //   write to nothing, a hole  empty, hole           folio                           stored as *changing*, then published
 //   write what is lent        folio                 another folio                   the same; the lent one stays as it was
 //   punch, zero, truncate     folio, hole           hole, or empty past the end     marked, then swept
-//   collapse, insert, clone   folio, hole           empty                           the store is changed while the pages are claimed
+//   collapse, insert, clone,  folio, hole           empty                           claimed for changing the store; erased when it has done
+//   exchange, invalidate                                                            its part
+//   drop what no frame shows  folio                 empty                           claimed for changing the store; the dirty stay
+//   close                     folio, hole           empty                           no handle is left
 //
 // Order of a change, with the pages claimed so that nobody else changes or fills them:
 //   1. get everything that has to be waited for: frames, index nodes, missing parts of pages, a grace period before a version wraps
@@ -22,7 +26,8 @@ import Primitives
 //   3. publish the length, if it changes
 //   4. copy the bytes
 //   5. with the file's lock held, sweep: publish every entry with its new word
-// Nothing waits between 2 and 5. A reader that sees any part of the new state sees no part of the old one, because all of it was marked before (L10).
+// Nothing waits between 2 and 5 but for the file's lock, which is held for bounded steps. A reader that sees any part of the new state sees no part of the
+// old one, because all of it was marked before (L10).
 
 /// What a change leaves to be done.
 enum ChangeDebt {

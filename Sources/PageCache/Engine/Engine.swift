@@ -46,7 +46,7 @@ final class Engine: Sendable {
       throw refuse(.memory(call: error.operation, errno: .init(rawValue: error.code), byteCount: error.byteCount))
     }
     let capacity = pool.frameCount - configuration.frameReserve(of: pool.frameCount)
-    // A third, and enough for one call of the atomic length, for what calls hold; the rest for what is owed to stores.
+    // A third, and enough for one call of the atomic length, for what calls hold; the rest for what is owed to stores: half of the pool at most.
     let forCalls = max(configuration.framesOfOneCall, capacity / 3)
     budget = FrameBudget(capacity: min(capacity, forCalls))
     dirtyBudget = DirtyBudget(capacity: max(0, capacity - forCalls))

@@ -10,7 +10,7 @@ import Primitives
 ///       32   frameShift     of the arena             set once
 ///       64   length         bytes in the file; a line of its own, for whoever is not a hit
 ///       72   lastMiss       page after the last miss, for detecting sequential misses
-///       80   passes         readers that have written to their callers' memory and must try again: see `ShrinkGate`
+///       80   passes         readers that have written to their callers' memory and must try again: see `ReadPass`
 /// ```
 @safe
 struct FileWords: @unchecked Sendable {

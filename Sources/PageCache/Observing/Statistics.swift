@@ -28,7 +28,7 @@ extension PageCache {
     public var borrows: UInt64
     public var borrowCopies: UInt64
 
-    /// Writes (atomic pieces of longer ones) that were more than one cached page and one lock, and their bytes.
+    /// Writes (atomic pieces of longer ones) that could not be made in place, under the file's lock, and their bytes. Those in place are not counted.
     public var writes: UInt64
     public var writtenBytes: UInt64
     /// Bytes given to stores by write-back.

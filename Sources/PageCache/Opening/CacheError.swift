@@ -60,23 +60,23 @@ public struct CacheError: Error, Sendable {
     case negativeCount(Int)
     /// A range that ends past the largest offset a file can have.
     case rangeOverflow(offset: Int64, count: Int)
-    /// Every frame of the pool is held by readers or borrowers, so none can be given to this call.
+    /// Every frame of the pool that may be used for this is held, by readers, borrowers or other calls, or owed to a store: none can be given to this call.
     case noFrames(limit: Int)
-    /// The store says a size that no file can have, or that the index cannot hold.
+    /// The store says a size that no file can have.
     case impossibleSize(Int64)
     /// The handle was not opened for writing.
     case readOnly
-    /// Options that contradict each other, or what the file was opened with by another handle: how.
+    /// Options that contradict each other, or those with which another handle has opened the file: how.
     case options(String)
     /// A size that the store, or a cache, cannot have, and the largest that it can.
     case sizeTooLarge(Int64, most: Int64)
     /// A size below zero.
     case negativeSize(Int64)
-    /// A range that is not in whole blocks of so many bytes.
+    /// A range that is not in whole pages, of so many bytes.
     case unaligned(block: Int64)
-    /// A range that is empty, backwards or negative.
+    /// A range that begins before the start of the file.
     case badRange(Range<Int64>)
-    /// A range that must end before the end of the file, and does not: its size.
+    /// A range that must lie within the file, or end or begin before its end, and does not: the size of the file concerned.
     case pastEnd(size: Int64)
     /// Two ranges of one file that overlap.
     case overlap
@@ -84,12 +84,13 @@ public struct CacheError: Error, Sendable {
     case differentCaches
     /// The store accepted this many bytes from the start of the range, and then refused: these are changed, those behind them are not.
     case partlyWritten(Int, StoreError)
-    /// What the cache may keep for stores that have not taken it is used up, and the store of this file refuses to take more.
+    /// What the cache may keep for stores that do not safely have it is used up, and the store of this file refuses to take what is its.
     case dirtyLimit(limit: Int, StoreError)
     /// Attempts to write back or to flush the file have failed since this handle was last told, of which each is told once: the last ones, and how
-    /// many came before those. What they were about is still in the cache, and is tried again.
+    /// many came before those. What they were about is still in the cache, and is tried again. With cause `.changedByOthers` or `.replaced` nothing has
+    /// failed: somebody else has changed the file, or put another in its place.
     case writeBackFailed([StoreError], before: Int)
-    /// Bytes that are held back wait, by way of other files, for themselves.
+    /// Bytes that are held back wait, by way of other files, for themselves; or for more than sixty files in a row.
     case orderingCycle
     /// This process was forked from the one that made the cache, and has not inherited its memory.
     case forkedChild

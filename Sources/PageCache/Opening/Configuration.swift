@@ -6,7 +6,8 @@ extension PageCache {
   /// Every choice that a cache leaves to its owner, and what it costs.
   public struct Configuration: Sendable, Equatable {
     /// Bytes that frames, their metadata, index nodes and deferred frees may take together (P6). Resident memory grows up to it with use, in
-    /// 2 MiB steps where the kernel gives huge pages. Up to 1 TiB.
+    /// 2 MiB steps where the kernel gives huge pages. Up to 1 TiB. At most half of it
+    /// holds what stores do not safely have, and half of that what one file's store has not, while there are others.
     public var memoryLimit: Int
 
     /// Orders of the folios that misses make: an order-n folio is 2^n frames of 4 KiB, 0...9. The lower bound is tried at every miss, the
@@ -36,8 +37,8 @@ extension PageCache {
     /// Whether local files are read past the kernel's page cache.
     public var directIO: DirectIOPolicy
 
-    /// How long the background lets changed bytes wait before it writes them back, and written ones before it flushes them. 1 millisecond or more;
-    /// rounded up to about a tenth of a second.
+    /// How long the background lets changed bytes wait before it writes them back and flushes, and written ones before it flushes them. 1 millisecond to a
+    /// day; rounded up to about a tenth of a second. It does not wait while more than a quarter of what may be owed is.
     public var writeBackAge: Duration
 
     /// Base-2 logarithm of the bytes in a frame.

@@ -4,8 +4,9 @@ public import SystemPackage
 extension PageCache {
   /// Who else may use a file's store while it is open here (P10).
   public enum Ownership: String, Sendable, Hashable, CaseIterable {
-    /// This cache has the file to itself: nobody else writes to it, and if it is open for writing here, no cache of another process reads it.
-    /// Claimed by advisory locks; who takes none is noticed at fill, write-back and sync, as far as size and time of modification tell.
+    /// This cache has the file to itself: nobody else writes to it, and if it is open for writing here, no other cache reads it, of this process or another.
+    /// Claimed by advisory locks; who takes none is noticed at fill, write-back and sync, as far as size and time of modification tell. The time tells nothing
+    /// from this cache's own first change until the next sync. A file system without such locks refuses claims for writing.
     case exclusive
     /// The caller has a protocol of its own with others, as SQLite has. No locks are taken, nothing is checked, and the caller says when what is
     /// cached is old: `CachedFile.invalidate`.
@@ -14,7 +15,8 @@ extension PageCache {
 
   /// What a write that has returned is worth (P7). In both ways, `CachedFile.sync` makes it durable.
   public enum Durability: String, Sendable, Hashable, CaseIterable {
-    /// The bytes are where pwrite(2) would have put them: they survive this process, not the power.
+    /// The bytes are where pwrite(2) would have put them: they survive this process, not the power. They are kept in the cache until a flush has succeeded,
+    /// which the background makes in its own time.
     case writeThrough
     /// The bytes are in the cache: they survive neither. The background writes them back, in pieces as large as their neighbours make them.
     case writeBack

@@ -12,7 +12,8 @@ extension CachedFile {
   ///   - offset: where in this file the first byte goes.
   /// - Throws: `CacheError` with cause `.badRange`, `.pastEnd`, `.overlap` for ranges of one file that overlap, `.differentCaches`, `.sizeTooLarge`, `.readOnly`, `.closed`,
   ///   `.forkedChild`, `.noFrames`, `.dirtyLimit`, `.store`, `.partlyWritten`.
-  /// - Cost: sharing: a write-back of what is dirty of the source, and one call of the store. Copying: a piece of memory of the atomic length, and a write for each.
+  /// - Cost: sharing: a write-back of what is dirty of the source, a write-back and a flush of what is owed for this range, and one call of the store. Copying:
+  ///   a piece of memory of the atomic length, reads of what is not cached of the source, which is not kept, and a write for each piece.
   public func clone(_ range: Range<Int64>, of source: CachedFile, to offset: Int64) throws(CacheError) {
     let (file, other) = try pair(range, source, offset, .clone, reads: true)
     guard range.upperBound <= other.length else { throw error(.clone, range, .pastEnd(size: other.length)) }
@@ -28,6 +29,8 @@ extension CachedFile {
   ///
   /// As copy_file_range(2): what lies past the end of the source is left out. As `clone(_:of:to:)` in all else.
   /// - Returns: bytes copied.
+  /// - Throws: as `clone(_:of:to:)`, but for `.pastEnd`, unless somebody shortens the source meanwhile.
+  /// - Cost: as `clone(_:of:to:)`.
   @discardableResult
   public func copy(_ range: Range<Int64>, of source: CachedFile, to offset: Int64) throws(CacheError) -> Int64 {
     let (file, other) = try pair(range, source, offset, .copy, reads: true)

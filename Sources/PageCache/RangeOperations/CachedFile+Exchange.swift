@@ -4,9 +4,10 @@ import Primitives
 extension CachedFile {
   /// Exchanges a range of this file with one of another, or of this one. At one instant, at any length (P1).
   ///
-  /// Done through memory, with nobody else reading or writing the ranges meanwhile: no local file system in wide use has a call for it. If the store refuses in the middle,
-  /// what was exchanged is put back, as far as it lets itself be written to; what it does not take stays in the cache, dirty. A crash in the
-  /// middle leaves a part of the ranges exchanged.
+  /// Done through memory, with nobody else reading or writing the ranges meanwhile: of local file systems only XFS has a call for it, and only where it was
+  /// made for that. If the store refuses in the middle, what was exchanged is put back, as far as it lets itself be written to;
+  /// what it does not take stays in the cache, dirty. A crash in the middle leaves a part of the ranges exchanged, and of the piece under way, 256 KiB,
+  /// maybe the bytes of one side in both places.
   /// - Parameters:
   ///   - range: of this file; not past its end.
   ///   - other: open for writing in the same cache.

@@ -6,10 +6,10 @@ extension CachedFile {
   /// the cache is told; with `.exclusive`, how a change that was reported is accepted.
   ///
   /// What is dirty is given to the store first, and made durable. To the caller's protocol with the others it must not come as a surprise: see to it
-  /// that nothing is dirty when others may write.
+  /// that nothing is dirty when others may write. A handle for reading will do.
   /// - Parameter range: what may have changed; nil for all of the file, and its size.
   /// - Throws: `CacheError` with cause `.badRange`, `.closed`, `.forkedChild`, `.store`, `.impossibleSize`.
-  /// - Cost: a grace period, a call of the store, a step for each cached folio.
+  /// - Cost: of all of the file, a grace period; a write-back and a flush if anything is owed; one or two calls of the store, a step for each cached folio.
   public func invalidate(_ range: Range<Int64>? = nil) throws(CacheError) {
     let file = try file(.invalidate, range)
     if let range {

@@ -7,7 +7,8 @@ extension CachedFile {
   /// At one instant up to the atomic length (P1), and here beyond that, too. Any range. As fallocate(2) with `FALLOC_FL_PUNCH_HOLE`.
   /// - Throws: `CacheError` with cause `.badRange`, `.readOnly`, `.closed`, `.forkedChild`, `.noFrames`, or `.store` if the store refuses, with `.unsupported` if it cannot:
   ///   then nothing has changed.
-  /// - Cost: a call of the store, a few locks, and a step for each cached folio. Pages that are covered in part and lent to somebody take a frame.
+  /// - Cost: a call of the store, a few locks, and a step for each cached folio. Pages that are covered in part take a frame if they are lent to somebody,
+  ///   and a frame and a read of the store if they are not cached.
   public func punchHole(_ range: Range<Int64>) throws(CacheError) {
     let file = try structureFile(.punchHole, range)
     try file.zero(range, change: .punchHole, newLength: { $0 }, operation: .punchHole)
@@ -16,6 +17,7 @@ extension CachedFile {
   /// Makes a range read as zero, with storage behind it. As `punchHole(_:)` in all else; as fallocate(2) with `FALLOC_FL_ZERO_RANGE`.
   /// - Parameter keepingSize: what lies past the end is ignored; else the file grows to the end of the range.
   /// - Throws: as `punchHole(_:)`; `.sizeTooLarge`.
+  /// - Cost: as `punchHole(_:)`.
   public func zeroRange(_ range: Range<Int64>, keepingSize: Bool = false) throws(CacheError) {
     let file = try structureFile(.zeroRange, range)
     try checkSize(range.upperBound, of: file, .zeroRange, range)
@@ -41,7 +43,8 @@ extension CachedFile {
   ///
   /// As fallocate(2) with `FALLOC_FL_COLLAPSE_RANGE`. What is cached from there on is dropped, after it has been made durable.
   /// - Parameter range: in whole blocks, of 4096 bytes or of the store's if they are larger; ends before the end of the file.
-  /// - Throws: `CacheError` with cause `.unaligned`, `.pastEnd`, and as `punchHole(_:)`.
+  /// - Throws: `CacheError` with cause `.unaligned`, `.pastEnd`, and as `punchHole(_:)`; `.store` with `.system(.invalidArgument)` where the store's blocks
+  ///   are larger and the range is not in whole ones.
   /// - Cost: a write-back of what is dirty behind the range, and a flush if anything was; a grace period; a call of the store; a step for each cached folio.
   public func collapseRange(_ range: Range<Int64>) throws(CacheError) {
     let file = try structureFile(.collapseRange, range)
@@ -55,6 +58,7 @@ extension CachedFile {
   /// As fallocate(2) with `FALLOC_FL_INSERT_RANGE`; as `collapseRange(_:)` in all else.
   /// - Parameter range: in whole blocks, as for `collapseRange(_:)`; begins before the end of the file.
   /// - Throws: as `collapseRange(_:)`; `.sizeTooLarge`.
+  /// - Cost: as `collapseRange(_:)`, but for the grace period.
   public func insertRange(_ range: Range<Int64>) throws(CacheError) {
     let file = try structureFile(.insertRange, range)
     guard !range.isEmpty else { return }

@@ -7,8 +7,8 @@ extension CachedFile {
   /// - Parameter size: bytes; not negative.
   /// - Throws: `CacheError` with cause `.negativeSize`, `.sizeTooLarge`, `.readOnly`, `.closed`, `.forkedChild`, `.noFrames`, or `.store` if the store refuses: then nothing
   ///   has changed.
-  /// - Cost: a call of the store and a few locks; to shorten the file also a grace period, and a step for each cached folio that goes. Reads that hit take a slower way
-  ///   while the file is being shortened.
+  /// - Cost: a call of the store and a few locks; to shorten the file also a grace period, a wait for reads that were overtaken, a step for each cached folio
+  ///   that goes, and a frame and a read of the store if its last page is cut and not cached. Reads that hit take a slower way meanwhile.
   /// - Note: Why a file is shortened through a gate is argued on the page on changing files; the objection is from the kernel's thread on fast short reads.
   public func resize(to size: Int64) throws(CacheError) {
     let file = try writableFile(.resize)

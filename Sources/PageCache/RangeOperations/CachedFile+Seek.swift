@@ -4,7 +4,8 @@ import Primitives
 extension CachedFile {
   /// The first byte at or after an offset that is not known to be in a hole; nil if there is none. As lseek(2) with `SEEK_DATA`.
   /// - Throws: `CacheError` with cause `.negativeOffset`, `.closed`, `.forkedChild`, or `.store`.
-  /// - Cost: a write-back of what is dirty from there on, and a call of the store for each hole or run of data passed over.
+  /// - Cost: a write-back of what is dirty from there on, a claim, which waits for whoever changes something there, and a call of the store for each hole
+  ///   or run of data passed over.
   public func seekData(from offset: Int64) throws(CacheError) -> Int64? {
     try seek(from: offset, .seekData) { $0.isHole ? nil : true }
   }

@@ -28,7 +28,8 @@ extension CachedFile {
   /// - Returns: bytes read, or nil if the store would have to be asked, or somebody is changing what is wanted. Nothing is started. The buffer may
   ///   have been changed then.
   /// - Throws: as `read(fromAbsoluteOffset:into:)`, but for `.store` and `.noFrames`.
-  /// - Cost: that of a hit, also when it returns nil.
+  /// - Cost: that of a hit, also when it returns nil. While somebody changes what is wanted, up to 64 tries, some microseconds; while the file is being
+  ///   shortened, an allocation and a second copy.
   public func tryRead(
     fromAbsoluteOffset offset: Int64, into buffer: UnsafeMutableRawBufferPointer
   ) throws(CacheError) -> Int? {

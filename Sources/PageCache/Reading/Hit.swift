@@ -106,7 +106,7 @@ enum Hit {
   ) -> Int {
     var failure = notServed
     for _ in 0..<attempts {
-      // Acquire pairs with the release in `FileCore.publish(length:)`: the root covers what the length says.
+      // Acquire pairs with the release in `FileCore.publishLocked(length:)`: the root covers what the length says.
       let size = limit.loadAcquire()
       guard offset < size, wanted > 0 else { return failure }
       let count = min(UInt64(wanted), size - offset)

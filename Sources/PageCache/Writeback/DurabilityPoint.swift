@@ -1,4 +1,7 @@
 /// All that has been done to a file up to some moment: something that can be durable, and that other bytes can wait for.
+///
+/// From `CachedFile.durabilityPoint()`; for `CachedFile.write(toAbsoluteOffset:_:notBefore:)`. It does not keep its file open: the last close makes it
+/// durable, if the store lets it.
 public struct DurabilityPoint: Sendable {
   let file: FileCore
   let change: UInt64

@@ -9,8 +9,8 @@ extension CachedFile {
   /// When it fails, or the background has failed since this handle was last told, it throws; what was not made durable stays in the cache, and the next
   /// call tries again: none succeeds before the store really has it.
   /// - Parameter dataOnly: what is not needed to read the bytes back, such as times, may stay behind: fdatasync(2) instead of fsync(2).
-  /// - Throws: `CacheError` with cause `.writeBackFailed`, which tells this handle once of each attempt that failed; `.orderingCycle`, `.closed`,
-  ///   `.forkedChild`.
+  /// - Throws: `CacheError` with cause `.writeBackFailed`, which tells this handle once of each attempt that failed, and of others that have changed the
+  ///   file (P10); `.store` if another call has told this handle of the failure already; `.orderingCycle`, `.closed`, `.forkedChild`.
   /// - Cost: a call of the store for each run of up to 1 MiB of dirty neighbours, and a flush. Nothing but a lock, with `dataOnly`, if all is durable.
   public func sync(dataOnly: Bool = false) throws(CacheError) {
     let file = try file(.sync)
@@ -23,9 +23,10 @@ extension CachedFile {
     try report(file, .sync)
   }
 
-  /// Makes the bytes of a range durable, as they are now or later. What else is dirty may stay so.
+  /// Makes the bytes of a range durable, as they are now or later. What else is dirty may stay so, unless bytes of the range are held back: then all of the
+  /// file is made durable.
   ///
-  /// The flush of a local file covers more: all that its store has been given.
+  /// The flush of a local file covers more than the range: all that its store has been given.
   /// - Throws: as `sync`, and `.badRange`.
   /// - Cost: a call of the store for each run of up to 1 MiB of dirty neighbours in the range, and a flush.
   public func flush(_ range: Range<Int64>) throws(CacheError) {

@@ -14,10 +14,12 @@ extension CachedFile {
   ///     this cache, with `.writeBack`, the bytes are held back; in other cases the point is made durable first.
   /// - Returns: how many bytes: all of them.
   /// - Throws: `CacheError` with cause `.readOnly`, `.closed`, `.negativeOffset`, `.rangeOverflow`, `.sizeTooLarge`, `.noFrames`, `.dirtyLimit`,
-  ///   `.differentCaches` or `.forkedChild`; `.store` if the store refuses, `.partlyWritten` if it does so after a part. The error's range begins with
-  ///   the first byte of the piece that failed: the pieces before it are written.
-  /// - Cost: `.writeBack` into one cached page: one lock, two locked instructions besides, the copy; no system call, no allocation. `.writeThrough`: one call of the
-  ///   store; and a few locks and allocations. A page that is not cached takes a frame, and if it is written in part, a read of the store.
+  ///   `.differentCaches` or `.forkedChild`; `.store` if the store refuses, `.partlyWritten` if it does so after a part. The error's range, where it has
+  ///   one, begins with the first byte of the piece that failed: the pieces before it are written. What making the point durable throws.
+  /// - Cost: into cached pages side by side that nobody has borrowed, `.writeBack`: one lock, a full fence, the copy; a locked instruction more where
+  ///   nothing was dirty; no system call, no allocation. `.writeThrough`: one call of the store, the lock twice, a few allocations at most. Elsewhere a few
+  ///   locks and allocations more; a page that is not cached takes a frame, and if it is written in part, a read of the store. Where too much waits to be
+  ///   written back, waits until the background has made room; where that is not in this file's hands, a flush.
   @discardableResult
   public func write(
     toAbsoluteOffset offset: Int64, _ bytes: UnsafeRawBufferPointer, notBefore point: DurabilityPoint? = nil
