@@ -1,0 +1,130 @@
+import BackingStores
+import Foundation
+import Glibc
+import PageCache
+import Primitives
+import SystemPackage
+import TestSupport
+import Testing
+
+extension CacheError.Cause {
+  /// Which one, without what it says besides.
+  var kind: String {
+    switch self {
+    case .store: "store"
+    case .countTooLarge: "countTooLarge"
+    case .configuration: "configuration"
+    case .memory: "memory"
+    case .tooManyCaches: "tooManyCaches"
+    case .closed: "closed"
+    case .negativeOffset: "negativeOffset"
+    case .negativeCount: "negativeCount"
+    case .rangeOverflow: "rangeOverflow"
+    case .noFrames: "noFrames"
+    case .impossibleSize: "impossibleSize"
+    case .readOnly: "readOnly"
+    case .options: "options"
+    case .sizeTooLarge: "sizeTooLarge"
+    case .negativeSize: "negativeSize"
+    case .unaligned: "unaligned"
+    case .badRange: "badRange"
+    case .pastEnd: "pastEnd"
+    case .overlap: "overlap"
+    case .differentCaches: "differentCaches"
+    case .partlyWritten: "partlyWritten"
+    case .dirtyLimit: "dirtyLimit"
+    case .writeBackFailed: "writeBackFailed"
+    case .orderingCycle: "orderingCycle"
+    case .forkedChild: "forkedChild"
+    }
+  }
+
+  /// What the store said, where one did.
+  var storeCause: StoreError.Cause? {
+    switch self {
+    case .store(let error), .partlyWritten(_, let error), .dirtyLimit(_, let error): error.cause
+    case .writeBackFailed(let errors, _): errors.last?.cause
+    default: nil
+    }
+  }
+}
+
+/// Expects a refusal of an operation for a cause, with the file's name.
+@discardableResult
+func expectRefusal(
+  _ operation: CacheError.Operation, _ kind: String, sourceLocation: SourceLocation = #_sourceLocation,
+  _ body: () throws -> Void
+) -> CacheError? {
+  guard let error = cacheError(sourceLocation: sourceLocation, body) else { return nil }
+  #expect(
+    error.operation == operation && error.cause.kind == kind && !error.file.isEmpty, "\(error)",
+    sourceLocation: sourceLocation)
+  return error
+}
+
+/// All bytes of a file, as the cache has them.
+func contents(_ file: CachedFile) throws -> [UInt8] {
+  try file.read(fromAbsoluteOffset: 0, count: Int(file.size) + 10_000)
+}
+
+/// All bytes of a file, as the kernel has them.
+func kernelBytes(_ path: FilePath) throws -> [UInt8] {
+  [UInt8](try Data(contentsOf: URL(fileURLWithPath: path.string)))
+}
+
+/// Bytes that are not zero and differ with the seed. At most 300,000.
+func someBytes(_ count: Int, _ seed: Int = 1) -> [UInt8] {
+  let start = seed &* 7919 & 0xF_FFFF
+  return Array(manyBytes[start..<start + count])
+}
+
+/// Made once: byte by byte takes a debug build long.
+private let manyBytes: [UInt8] = {
+  var random = RandomWords(seed: 1)
+  return (0..<1 << 21).map { _ in UInt8(truncatingIfNeeded: random.next(below: 255) + 1) }
+}()
+
+/// What a file should hold.
+struct BytesModel {
+  var bytes: [UInt8] = []
+
+  mutating func write(_ new: [UInt8], at offset: Int) {
+    guard !new.isEmpty else { return }
+    if bytes.count < offset + new.count { resize(offset + new.count) }
+    bytes.replaceSubrange(offset..<offset + new.count, with: new)
+  }
+
+  mutating func resize(_ count: Int) {
+    if count < bytes.count { bytes.removeLast(bytes.count - count) }
+    bytes += [UInt8](repeating: 0, count: count - bytes.count)
+  }
+
+  mutating func zero(_ range: Range<Int>) { write([UInt8](repeating: 0, count: range.count), at: range.lowerBound) }
+}
+
+/// A file system in an image, mounted while a test holds it. Needs root, and its tools.
+enum MountedImage: String, CaseIterable {
+  case xfs, ext4
+
+  static let available: [MountedImage] = allCases.filter { kind in
+    geteuid() == 0 && (try? kind.mounted { _ in }) != nil
+  }
+  var isAvailable: Bool { Self.available.contains(self) }
+
+  func mounted<Result>(megabytes: Int? = nil, _ body: (FilePath) throws -> Result) throws -> Result {
+    try withTemporaryDirectory { directory in
+      let (image, path) = (directory.appending("image"), directory.appending("mounted"))
+      // Blocks of 4096 bytes, as XFS has by default and an ext4 of this size has not.
+      let options = self == .xfs ? "-f" : "-F -b 4096 -m 0"
+      let size = megabytes ?? (self == .xfs ? 300 : 16)
+      try #require(
+        Self.shell(
+          "truncate -s \(size)M \(image) && mkfs.\(rawValue) -q \(options) \(image) && mkdir \(path) "
+            + "&& mount -o loop \(image) \(path)"))
+      defer { _ = Self.shell("umount \(path) || umount -l \(path)") }
+      return try body(path)
+    }
+  }
+
+  private static func shell(_ command: String) -> Bool { unsafe system("{ \(command); } >/dev/null 2>&1") == 0 }
+}
