@@ -33,6 +33,20 @@ import Testing
     try file.close()
   }
 
+  /// Neither is what is on its way to a slow store.
+  @Test func aSlowWriteBackIsNotOld() throws {
+    let memory = MemoryStore(bytes: someBytes(30_000))
+    let store = FaultInjectingStore(
+      memory,
+      calls: { _, call in call == .write ? .delay(milliseconds: 400, then: .fail(.system(.ioError))) : nil })
+    let cache = try DurabilityTests.cache()
+    let file = try cache.open(store: store, .readWrite(durability: .writeBack))
+    try file.write(toAbsoluteOffset: 5000, someBytes(100, 2))
+    expectRefusal(.sync, "writeBackFailed") { try file.sync() }
+    #expect(store.callCount(of: .write) == 1 && store.callCount(of: .flush) == 0)
+    try file.close(discardingDirty: true)
+  }
+
   @Test func atTheLimit() throws {
     let memory = MemoryStore(holeOf: 0)
     let cache = try DurabilityTests.cache(limit: 4 << 20)

@@ -179,4 +179,44 @@ import Testing
       try expectAllFramesBack(cache, before)
     }
   }
+
+  /// No liar: it takes what there is room for. What it took is changed, in the cache as in the store, and the rest is not.
+  @Test(arguments: WritingTests.ways) func aStoreThatTakesAPart(_ way: WritingTests.Way) throws {
+    for isCached in [true, false] {
+      let memory = MemoryStore(bytes: someBytes(20_000))
+      // Five blocks are there, and two more.
+      memory.capacity = 7 * 4096
+      let cache = try smallCache(orders: way.orders, atomic: 1 << 16)
+      let before = try cache.statistics().freeFrames
+      let file = try cache.open(store: memory, .readWrite(durability: way.durability))
+      if isCached { _ = try contents(file) }
+      var model = BytesModel(bytes: someBytes(20_000))
+      if way.durability == .writeThrough {
+        let error = expectRefusal(.write, "partlyWritten") {
+          try file.write(toAbsoluteOffset: 18_000, someBytes(30_000, 2))
+        }
+        guard case .partlyWritten(let count, let refusal)? = error?.cause else { return }
+        #expect(count == 7 * 4096 - 18_000 && refusal.cause == .system(.noSpace))
+        #expect(error?.range == 18_000..<48_000)
+        model.write(Array(someBytes(30_000, 2).prefix(count)), at: 18_000)
+        #expect(memory.bytes() == model.bytes)
+        // Nothing more.
+        let none = expectRefusal(.append, "store") { try file.append([1]) }
+        #expect(none?.cause.storeCause == .system(.noSpace))
+      } else {
+        try file.write(toAbsoluteOffset: 18_000, someBytes(30_000, 2))
+        model.write(someBytes(30_000, 2), at: 18_000)
+        let error = expectRefusal(.sync, "writeBackFailed") { try file.sync() }
+        #expect(error?.cause.storeCause == .system(.noSpace))
+      }
+      #expect(try contents(file) == model.bytes)
+      memory.capacity = .max
+      try file.sync()
+      #expect(try contents(file) == model.bytes)
+      #expect(memory.crashed() == model.bytes)
+      #expect(try cache.statistics().owedFrames == 0)
+      try file.close()
+      try expectAllFramesBack(cache, before)
+    }
+  }
 }

@@ -176,7 +176,7 @@ import Testing
     let cache = try smallCache(atomic: 1 << 16)
     let file = try cache.open(
       store: MemoryStore(bytes: [UInt8](repeating: 1, count: 60_000)), .readWrite(durability: durability))
-    let end = monotonicNanoseconds() + (isSanitized ? 600_000_000 : 900_000_000)
+    let end = monotonicNanoseconds() + 500_000_000
     let failures = Failures()
     let (reads, resizes, short) = (SharedCounter(), SharedCounter(), SharedCounter())
     onThreads(5) { thread in
