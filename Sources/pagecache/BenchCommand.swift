@@ -3,5 +3,8 @@ import ArgumentParser
 struct BenchCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure the cache beside the kernel.",
-    subcommands: [BenchReadsCommand.self, BenchWritesCommand.self, BenchAtomicityCommand.self, BenchGraceCommand.self])
+    subcommands: [
+      BenchReadsCommand.self, BenchWritesCommand.self, BenchAtomicityCommand.self, BenchHolesCommand.self,
+      BenchGraceCommand.self,
+    ])
 }

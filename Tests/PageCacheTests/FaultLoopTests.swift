@@ -1,4 +1,5 @@
 import BackingStores
+import Glibc
 import PageCache
 import Primitives
 import SystemPackage
@@ -11,6 +12,12 @@ import Testing
     let durability: PageCache.Durability
     let goesOn: Bool
     let fault: FaultInjectingStore.Fault
+    var isVariation: Bool {
+      switch fault {
+      case .fail(.system(.ioError)), .failAndLose: false
+      default: true
+      }
+    }
     var testDescription: String { "\(durability), \(goesOn ? "for ever" : "once"), \(fault)" }
   }
 
@@ -32,10 +39,10 @@ import Testing
       guard try scenario.run() else { break }
       tried += 1
       point += 1
-      // Not every point with every way under a sanitizer.
-      if isSanitized { point += 6 }
+      // Not every point with every way under a sanitizer; and what fails in other words fails at the same points.
+      if isSanitized { point += 6 } else if way.isVariation { point += 2 }
     }
-    #expect(tried > (isSanitized ? 4 : 30), "\(tried) fault points")
+    #expect(tried > (isSanitized ? 4 : way.isVariation ? 10 : 30), "\(tried) fault points")
   }
 }
 
@@ -124,8 +131,10 @@ private final class FaultScenario {
     return isReached
   }
 
-  private func bytes(_ count: Int, _ seed: Int) -> [UInt8] {
-    (0..<count).map { UInt8(truncatingIfNeeded: ($0 &+ seed &* 7919) &* 31 &>> 3 | 1) }
+  private func bytes(_ count: Int, _ seed: Int) -> [UInt8] { Array(Self.patterns[seed][..<count]) }
+
+  private static let patterns: [[UInt8]] = (0...8).map { seed in
+    (0..<20_000).map { UInt8(truncatingIfNeeded: ($0 &+ seed &* 7919) &* 31 &>> 3 | 1) }
   }
 
   private func act(_ one: CachedFile, _ two: CachedFile) throws {
@@ -269,7 +278,7 @@ private final class FaultScenario {
           let isOld = isSame(seen, before[index], page)
           // A write that the store took in part is there in part.
           let isNew = isSame(seen, after[index], page)
-          let isPart = isMixed(seen, before[index], after[index], page)
+          let isPart = !isOld && !isNew && isMixed(seen, before[index], after[index], page)
           #expect(
             isOld || isNew || isPart && "\(error.cause)".contains("refused the rest"),
             "\(what), point \(point), \(way), page at \(start) of file \(index): neither old nor new")
@@ -282,7 +291,15 @@ private final class FaultScenario {
   private func byte(_ bytes: [UInt8], _ place: Int) -> UInt8 { place < bytes.count ? bytes[place] : 0 }
 
   private func isSame(_ one: [UInt8], _ other: [UInt8], _ range: Range<Int>) -> Bool {
-    range.allSatisfy { byte(one, $0) == byte(other, $0) }
+    if range.upperBound <= one.count, range.upperBound <= other.count {
+      // By the fastest code there is, also in a debug build.
+      return unsafe one.withUnsafeBytes { one in
+        unsafe other.withUnsafeBytes { other in
+          unsafe memcmp(one.baseAddress! + range.lowerBound, other.baseAddress! + range.lowerBound, range.count) == 0
+        }
+      }
+    }
+    return range.allSatisfy { byte(one, $0) == byte(other, $0) }
   }
 
   private func isMixed(_ seen: [UInt8], _ old: [UInt8], _ new: [UInt8], _ range: Range<Int>) -> Bool {

@@ -57,7 +57,9 @@ extension FileCore {
         return unsafe storeState.size
       }
       // A store that has run out of space may have grown on the way there.
-      if let status = try? store.status(), status.size > known { try? store.resize(to: known) }
+      if ownership == .exclusive, let status = try? store.status(), status.size > known {
+        try? store.resize(to: known)
+      }
       // Some stores do a part of it before they run out of space: what is not owed is read again, whatever it is.
       if let range, !range.isEmpty, range.lowerBound < length {
         let end = min(range.upperBound, length)
