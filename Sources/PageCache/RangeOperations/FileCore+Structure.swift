@@ -52,7 +52,12 @@ extension FileCore {
     _ body: () throws(StoreError) -> Void
   ) throws(CacheError) {
     do throws(StoreError) { try body() } catch {
-      index.withLock { unsafe storeState.stamp = nil }
+      let known = index.withLock { () -> Int64 in
+        unsafe storeState.stamp = nil
+        return unsafe storeState.size
+      }
+      // A store that has run out of space may have grown on the way there.
+      if let status = try? store.status(), status.size > known { try? store.resize(to: known) }
       // Some stores do a part of it before they run out of space: what is not owed is read again, whatever it is.
       if let range, !range.isEmpty, range.lowerBound < length {
         let end = min(range.upperBound, length)

@@ -78,18 +78,23 @@ enum Hit {
     let more = Int(truncatingIfNeeded: (within &+ count &- 1) &>> shift)
     guard offset &>> shift & words.slotMask &+ UInt64(more) <= words.slotMask else { return notServed }
     let slots = unsafe first.slot.address
-    for number in 1...more {
+    // Loops by hand: a range is checked, and the check stays.
+    var number = 1
+    while number <= more {
       let word = unsafe SharedWord(at: slots + number &* 8).loadAcquire()
       guard word == first.entry.word &+ UInt64(truncatingIfNeeded: number) &<< shift else { return notServed }
+      number &+= 1
     }
     let source = unsafe UnsafeRawPointer(
       bitPattern: words.arena &+ UInt(truncatingIfNeeded: first.entry.arenaOffset &+ within)
     ).unsafelyUnwrapped
     unsafe racyCopy(to: destination, from: source, count: Int(truncatingIfNeeded: count))
     acquireFence()
-    for number in 0...more {
+    number = 0
+    while number <= more {
       let word = unsafe SharedWord(at: slots + number &* 8).loadRelaxed()
       guard word == first.entry.word &+ UInt64(truncatingIfNeeded: number) &<< shift else { return overtaken }
+      number &+= 1
     }
     return words.size.loadRelaxed() == size ? Int(truncatingIfNeeded: count) : overtaken
   }

@@ -76,6 +76,7 @@ extension FileCore {
       }
       unsafe changeMarks(
         found.location, page: found.page, add: MarkSet(debt.writtenMark), remove: MarkSet(.dirty))
+      if unsafe debt.writtenSince == nil { unsafe debt.writtenSince = monotonicNanoseconds() }
       batch.slots.append((found.page, found.pageCount))
       batch.next = found.lastPage + 1
     }

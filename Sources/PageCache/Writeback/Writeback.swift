@@ -71,7 +71,7 @@ final class Writeback: Sendable {
       let debt = unsafe file.debt
       if file.owesNothing { return (false, true) }
       let since =
-        unsafe [debt.dirtySince, debt.writtenSince, file.storeState.changedSince].compactMap(\.self).min() ?? 0
+        unsafe [debt.dirtySince, debt.writtenSince, file.storeState.changedSince].compactMap(\.self).min() ?? now
       return (since + ageNanoseconds <= now && debt.retryTime <= now, false)
     }
     if isDone { return forgetIfDone(file) }
