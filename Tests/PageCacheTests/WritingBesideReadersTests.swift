@@ -56,7 +56,7 @@ import Testing
 
   /// P9: what is lent stays what it was, and the file has the new bytes.
   @Test(arguments: WritingTests.ways) func loansAreSnapshots(_ way: WritingTests.Way) throws {
-    let cache = try smallCache(orders: way.orders, atomic: 1 << 16)
+    let cache = try smallCache(limit: 4 << 20, orders: way.orders, atomic: 1 << 16)
     let before = try cache.statistics().freeFrames
     for change in Change.allCases {
       let memory = MemoryStore(bytes: someBytes(100_000))
