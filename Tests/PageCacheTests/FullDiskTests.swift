@@ -62,6 +62,36 @@ import Testing
     }
   }
 
+  /// Storage that there is not leaves the file as it is, also where the file system has begun.
+  @Test(.enabled(if: MountedImage.ext4.isAvailable), arguments: PageCache.Durability.allCases)
+  func storageThatThereIsNot(_ durability: PageCache.Durability) throws {
+    try MountedImage.ext4.mounted(megabytes: 16) { directory in
+      let cache = try DurabilityTests.cache()
+      let path = directory.appending("file")
+      let file = try cache.open(path, .readWrite(creation: .exclusively, durability: durability))
+      try file.write(toAbsoluteOffset: 0, someBytes(50_000))
+      try file.sync()
+      for keepingSize in [true, false] {
+        let allocate = cacheError { try file.allocate(0..<64 << 20, keepingSize: keepingSize) }
+        #expect(allocate?.operation == .allocate && allocate?.cause.storeCause == .system(.noSpace))
+        if !keepingSize {
+          let zero = cacheError { try file.zeroRange(50_000..<64 << 20) }
+          #expect(zero?.operation == .zeroRange && zero?.cause.storeCause == .system(.noSpace))
+        }
+        #expect(try file.size == 50_000)
+        #expect(try contents(file) == someBytes(50_000))
+      }
+      // Nobody takes it for a change by others.
+      try file.sync()
+      try file.resize(to: 40_000)
+      try file.append(someBytes(100, 2))
+      try file.sync()
+      #expect(try kernelBytes(path) == someBytes(40_000) + someBytes(100, 2))
+      #expect(try contents(file) == someBytes(40_000) + someBytes(100, 2))
+      try file.close()
+    }
+  }
+
   /// Takes all of a disk but for half a megabyte.
   private func fill(_ path: FilePath) throws {
     let descriptor = try FileDescriptor.open(

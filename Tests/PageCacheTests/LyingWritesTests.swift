@@ -57,7 +57,7 @@ import Testing
     for durability in PageCache.Durability.allCases {
       let memory = MemoryStore(bytes: someBytes(20_000))
       let store = Store(memory, written: Self.counts[way])
-      let cache = try smallCache()
+      let cache = try smallCache(limit: 2 << 20)
       let before = try cache.statistics().freeFrames
       let file = try cache.open(store: store, .readWrite(durability: durability))
       var model = BytesModel(bytes: someBytes(20_000))
@@ -111,7 +111,7 @@ import Testing
     let memory = MemoryStore(holeOf: 200_000)
     try memory.prepareToWrite()
     let store = Store(memory, found: Self.extents[way])
-    let cache = try smallCache()
+    let cache = try smallCache(limit: 2 << 20)
     let before = try cache.statistics().freeFrames
     let file = try cache.open(store: store, .readWrite())
     var model = BytesModel(bytes: [UInt8](repeating: 0, count: 200_000))
@@ -139,7 +139,7 @@ import Testing
   @Test(arguments: [Int64.max, Int64.max - 1, Int64(1) << 40]) func aHoleForEver(_ end: Int64) throws {
     let memory = MemoryStore(holeOf: 100_000)
     let store = Store(memory, found: { _, _ in StoreExtent(isHole: true, end: end) })
-    let cache = try smallCache()
+    let cache = try smallCache(limit: 2 << 20)
     let before = try cache.statistics().freeFrames
     let file = try cache.open(store: store, .readWrite(durability: .writeBack))
     var model = BytesModel(bytes: [UInt8](repeating: 0, count: 100_000))
@@ -161,7 +161,7 @@ import Testing
     for size in [Int64.min, -1, .max] {
       let memory = MemoryStore(bytes: someBytes(20_000))
       let store = Store(memory)
-      let cache = try smallCache()
+      let cache = try smallCache(limit: 2 << 20)
       let before = try cache.statistics().freeFrames
       let file = try cache.open(store: store, .readWrite())
       #expect(try contents(file) == someBytes(20_000))
@@ -186,7 +186,7 @@ import Testing
       let memory = MemoryStore(bytes: someBytes(20_000))
       // Five blocks are there, and two more.
       memory.capacity = 7 * 4096
-      let cache = try smallCache(orders: way.orders, atomic: 1 << 16)
+      let cache = try smallCache(limit: 2 << 20, orders: way.orders, atomic: 1 << 16)
       let before = try cache.statistics().freeFrames
       let file = try cache.open(store: memory, .readWrite(durability: way.durability))
       if isCached { _ = try contents(file) }

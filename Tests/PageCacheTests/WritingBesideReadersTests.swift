@@ -56,10 +56,10 @@ import Testing
 
   /// P9: what is lent stays what it was, and the file has the new bytes.
   @Test(arguments: WritingTests.ways) func loansAreSnapshots(_ way: WritingTests.Way) throws {
+    let cache = try smallCache(limit: 4 << 20, orders: way.orders, atomic: 1 << 16)
+    let before = try cache.statistics().freeFrames
     for change in Change.allCases {
       let memory = MemoryStore(bytes: someBytes(100_000))
-      let cache = try smallCache(orders: way.orders, atomic: 1 << 16)
-      let before = try cache.statistics().freeFrames
       let file = try cache.open(store: memory, .readWrite(durability: way.durability))
       var model = BytesModel(bytes: someBytes(100_000))
       // Once clean, once with something dirty.
@@ -103,7 +103,7 @@ import Testing
     onThreads(3) { thread in
       do {
         if thread == 0 {
-          for number in 0..<(isSanitized ? 300 : 2000) {
+          for number in 0..<(isSanitized ? 300 : 1500) {
             try file.write(toAbsoluteOffset: 4096, [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: 4096))
           }
           isOver.set(1)
