@@ -1,8 +1,10 @@
 import PageCacheBenchmarking
 import SystemPackage
+import TestSupport
 import Testing
 
-@Suite(.serialized) struct AtomicityBenchmarkTests {
+// The tools themselves are not what a sanitizer is for.
+@Suite(.serialized, .enabled(if: !isSanitized)) struct AtomicityBenchmarkTests {
   private func run(_ fault: Fault, _ arm: (FaultyFile) -> any AtomicityArm) throws -> AtomicityReport {
     try withTemporaryDirectory { directory in
       let file = try FaultyTarget(fault: fault).open(directory.appending("file"))

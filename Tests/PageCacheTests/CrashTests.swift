@@ -1,8 +1,10 @@
 import PageCacheBenchmarking
+import TestSupport
 import Testing
 
 /// That the check after a crash finds what is missing, and allows what is allowed.
-@Suite(.serialized) struct CrashTests {
+// The tools themselves are not what a sanitizer is for.
+@Suite(.serialized, .enabled(if: !isSanitized)) struct CrashTests {
   /// A file of 8 pages, and changes after it: a write over two pages, a new size, a write at the end.
   private let base: StampedState
   private let changes: [StampedChange] = [

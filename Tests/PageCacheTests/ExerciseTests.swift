@@ -5,7 +5,8 @@ import TestSupport
 import Testing
 
 /// That the exercises find what is wrong, and nothing where nothing is.
-@Suite(.serialized) struct ExerciseTests {
+// The tools themselves are not what a sanitizer is for.
+@Suite(.serialized, .enabled(if: !isSanitized)) struct ExerciseTests {
   private func exercise(_ fault: Fault, operations: Int) throws -> ExerciseReport {
     try withTemporaryDirectory { directory in
       var exercise = Exercise(path: directory.appending("file")) { _ in FaultyTarget(fault: fault) }

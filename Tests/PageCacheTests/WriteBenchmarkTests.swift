@@ -1,7 +1,9 @@
 import PageCacheBenchmarking
+import TestSupport
 import Testing
 
-@Suite(.serialized) struct WriteBenchmarkTests {
+// The tools themselves are not what a sanitizer is for.
+@Suite(.serialized, .enabled(if: !isSanitized)) struct WriteBenchmarkTests {
   private func plan() -> WritePlan {
     var plan = WritePlan()
     plan.fileBytes = 2 << 20
