@@ -31,7 +31,6 @@ import Primitives
 
 /// What a change leaves to be done.
 enum ChangeDebt {
-  case none
   /// The store has it not.
   case dirty
   /// The store has it, and may lose it.
@@ -50,7 +49,7 @@ struct PreparedChange: ~Copyable {
   var nodes: NodeReserve
   /// In order of pages.
   private(set) var pages: [PreparedPage] = []
-  /// A grace period has gone by since the pages were claimed: versions may start again from zero.
+  /// A grace period has gone by since the pages were claimed: a version may go on past its end.
   var mayWrap = false
 
   init(_ file: FileCore) {

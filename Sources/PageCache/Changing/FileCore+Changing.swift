@@ -14,6 +14,7 @@ extension FileCore {
   }
 
   /// The word that takes the place of an entry when its bytes have changed in place; nil if its version would wrap and may not.
+  @inline(__always)
   func successor(of entry: Entry, mayWrap: Bool) -> Entry? {
     let version: UInt64
     if let next = index.successor(of: entry) {
@@ -69,17 +70,15 @@ extension FileCore {
   /// Publishes what was marked. Expects the index lock held. Release pairs with the acquire of `PageIndex.locate`: the bytes come first.
   func publish(_ slots: [MarkedSlot], debt: ChangeDebt) -> Int {
     var owed = 0
-    // A flush may have covered the store's change before it is marked here: the marks are for another.
-    if case .written = debt, !slots.isEmpty { unsafe storeState.noteChange() }
-    for slot in slots {
-      slot.location.slot.storeRelease(slot.published.word)
-      switch debt {
-      case .none: break
-      case .dirty: owed += markDirty(slot.location, page: slot.page)
-      case .written: owed += markWritten(slot.location, page: slot.page)
-      }
-    }
+    for slot in slots { owed += publish(slot.published, in: slot.location, page: slot.page, debt: debt) }
     return owed
+  }
+
+  /// Publishes one slot.
+  @inline(__always)
+  func publish(_ entry: Entry, in location: PageIndex.Location, page: UInt64, debt: ChangeDebt) -> Int {
+    location.slot.storeRelease(entry.word)
+    return debt == .dirty ? markDirty(location, page: page) : markWritten(location, page: page)
   }
 
   /// Takes a folio's reference of the index back, once none of its slots is in the index.

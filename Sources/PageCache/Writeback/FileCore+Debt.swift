@@ -39,7 +39,10 @@ extension FileCore {
   }
 
   /// Notes that the store has been given what is in the cache. Whatever an earlier flush owes for the page, the next one owes as well: one mark is enough.
+  ///
+  /// A flush may have covered the store's change before the page is marked: so another change is noted, for a flush that clears the mark.
   func markWritten(_ location: PageIndex.Location, page: UInt64) -> Int {
+    unsafe storeState.noteChange()
     if unsafe debt.writtenSince == nil { unsafe debt.writtenSince = monotonicNanoseconds() }
     return unsafe changeMarks(
       location, page: page, add: MarkSet(debt.writtenMark), remove: MarkSet(Debt.mark(ofEpoch: debt.epoch + 1)))

@@ -72,8 +72,6 @@ extension FileCore {
     let (written, refusal) = unsafe writeAll(bytes, at: range.lowerBound)
     index.lock()
     noteWritten(through: range.lowerBound + Int64(written), count: written)
-    // What was marked for nothing is flushed for nothing.
-    if written == 0 { unsafe storeState.noteChange() }
     unsafe transfers.end(transfer)
     if unsafe waitingForTransfers > 0 { index.broadcast() }
     var owed: Int?
@@ -82,7 +80,8 @@ extension FileCore {
       owed = unsafe change(
         run, offset: offset, UnsafeRawBufferPointer(rebasing: bytes[..<written]), claim: claim, debt: .written)
     }
-    engine.dirtyBudget.giveBack(run.unowedPages - before - (owed ?? 0))
+    // A flush meanwhile has left the marks of what was on its way: they are for the next one now.
+    engine.dirtyBudget.giveBack(run.unowedPages - before - (owed ?? markAll(run)))
     let calls = letGoLocked(claim)
     index.unlock()
     for call in calls { call() }
@@ -217,18 +216,10 @@ extension FileCore {
   private func publish(_ run: SlotRun, debt: ChangeDebt) -> Int {
     var owed = 0
     forEach(run) { location, page, _ in
-      // There is one: it was looked for with the lock held, and nobody else changes what is claimed.
-      let next = index.successor(of: location.entry) ?? 0
-      let published = Entry.folio(
-        arenaOffset: location.entry.arenaOffset, order: location.entry.order, version: next,
-        flags: Entry.upToDateBit | Entry.accessedBit | location.entry.word & Entry.readAheadBit)
-      // Release pairs with the acquire of whoever finds the new word: the bytes come first.
-      location.slot.storeRelease(published.word)
-      switch debt {
-      case .none: break
-      case .dirty: owed += markDirty(location, page: page)
-      case .written: owed += markWritten(location, page: page)
+      guard let published = successor(of: location.entry, mayWrap: false) else {
+        preconditionFailure("it was looked for with the lock held, and nobody else changes what is claimed")
       }
+      owed += publish(published, in: location, page: page, debt: debt)
     }
     noteChangeLocked()
     return owed

@@ -113,13 +113,10 @@ extension FileCore {
     // What was owed for these pages before waits as well from now on.
     let wasOwed = waits && marked.slots.contains { isOwed($0.location, page: $0.page) }
     owed = publish(marked.slots, debt: isThrough ? .written : .dirty)
-    unsafe debt.changes += 1
+    noteChangeLocked()
     if let point, waits {
       unsafe holdBack(marked.slots, until: point, since: wasOwed ? debt.durableChanges : debt.changes - 1)
     }
-    let isUnwatched = unsafe !isWatched
-    unsafe isWatched = true
-    if isUnwatched { engine.writeback.watch(self) }
     index.unlock()
     release(heads: marked.replaced)
     engine.domain.record().counter(Counter.writtenBytes).addAsOnlyWriter(UInt64(range.count))
