@@ -68,6 +68,69 @@ import Testing
     try file.close()
   }
 
+  /// What is changed in place while a flush goes by is owed to the next one, and to no other.
+  @Test func aFlushBesideALongChangeInPlace() throws {
+    let memory = MemoryStore(holeOf: 0)
+    let cache = try PageCache(.init(memoryLimit: 16 << 20, maximumAtomicLength: 1 << 20, writeBackAge: .seconds(3600)))
+    let file = try cache.open(store: memory, .readWrite(durability: .writeThrough))
+    let bytes = someBytes(200_000)
+    try file.write(toAbsoluteOffset: 0, bytes)
+    let (failures, isDone) = (Failures(), Word())
+    for _ in 0..<(isSanitized ? 10 : 60) {
+      isDone.set(0)
+      onThreads(2) { thread in
+        do {
+          if thread == 0 {
+            try file.write(toAbsoluteOffset: 0, bytes)
+            isDone.set(1)
+          } else {
+            while isDone.value == 0 { try file.sync() }
+          }
+        } catch {
+          failures.add("\(error)")
+          isDone.set(1)
+        }
+      }
+      try file.sync()
+      #expect(try cache.statistics().owedFrames == 0)
+    }
+    #expect(failures.all == [])
+    try file.close()
+  }
+
+  @Test func aFlushBesideARefusedWriteInPlace() throws {
+    let memory = MemoryStore(bytes: someBytes(200_000))
+    let (gate, isArmed) = (FaultInjectingStore.Gate(), Word())
+    let store = FaultInjectingStore(
+      memory,
+      calls: { _, call in
+        call == .write && isArmed.value == 1 ? .hold(gate, then: .fail(.system(.ioError))) : nil
+      })
+    let cache = try DurabilityTests.cache()
+    let file = try cache.open(store: store, .readWrite(durability: .writeThrough))
+    #expect(try contents(file) == someBytes(200_000))
+    // So that there is something to flush before the pages go.
+    try file.write(toAbsoluteOffset: 150_000, someBytes(10, 2))
+    isArmed.set(1)
+    let failures = Failures()
+    onThreads(2) { thread in
+      do {
+        if thread == 0 {
+          expectRefusal(.write, "store") { try file.write(toAbsoluteOffset: 100, someBytes(10, 3)) }
+          return
+        }
+        gate.waitForArrivals(1)
+        isArmed.set(0)
+        try file.collapseRange(135_168..<155_648)
+      } catch { failures.add("\(error)") }
+      gate.release()
+    }
+    #expect(failures.all == [])
+    try file.sync()
+    #expect(try cache.statistics().owedFrames == 0)
+    try file.close()
+  }
+
   /// P6: a store that does not answer holds up its own writers.
   @Test func aStuckStoreDoesNotStopTheOthers() throws {
     let gate = FaultInjectingStore.Gate()
