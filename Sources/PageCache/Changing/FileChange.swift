@@ -37,6 +37,22 @@ enum ChangeDebt {
   case written
 }
 
+/// A page that needs another frame.
+struct ChangeNeed {
+  let page: UInt64
+  let source: Entry?
+  let isZero: Bool
+}
+
+/// What a change finds missing.
+struct ChangeSurvey {
+  var needs: [ChangeNeed] = []
+  var nodes = 0
+  /// A version would wrap.
+  var mustWait = false
+  var isReady = false
+}
+
 /// A frame that will take the place of what a page has now, filled but for the bytes of the change.
 struct PreparedPage {
   let page: UInt64

@@ -52,19 +52,28 @@ extension FileCore {
     location.slot.storeRelaxed(location.entry.word | Entry.changingBit)
   }
 
-  /// Takes the marks off again: nothing has changed.
-  func unmark(_ slots: [MarkedSlot]) {
-    // Release: as strong as any word that names a frame.
-    for slot in slots { slot.location.slot.storeRelease(slot.location.entry.word) }
-  }
-
-  /// Whether nobody has borrowed what has been marked. Expects the index lock held.
+  /// Whether nobody has borrowed what has been marked; else the marks are taken off again: nothing has changed. Expects the index lock held.
   ///
   /// A borrower counts, then looks at the entry; this marks, then looks at the count. Sequentially consistent, both: one of them sees the other. The
   /// fence also keeps the marks before the first byte that is changed (R13); it pairs with the acquire fence of a reader's check.
   func confirmMarks(_ slots: [MarkedSlot]) -> Bool {
     sequentialFence()
-    return slots.allSatisfy { !$0.isInPlace || !isBorrowed($0.location.entry) }
+    if slots.allSatisfy({ !isBorrowed($0.location.entry) }) { return true }
+    // Release: as strong as any word that names a frame.
+    for slot in slots { slot.location.slot.storeRelease(slot.location.entry.word) }
+    return false
+  }
+
+  /// What a range covers of slots that are marked and changed in place: the address of it, and its place in the file.
+  func forEachPart(
+    of range: Range<Int64>, in slots: [MarkedSlot], _ body: (UnsafeMutableRawPointer, Range<Int64>) -> Void
+  ) {
+    for slot in slots where slot.isInPlace {
+      let byteCount = Int64(1) << Int64(slot.location.shift + frameShift)
+      let start = Int64(slot.page << frameShift) & ~(byteCount - 1)
+      let part = range.clamped(to: start..<start + byteCount)
+      if !part.isEmpty { unsafe body(address(of: slot.location.entry) + Int(part.lowerBound - start), part) }
+    }
   }
 
   /// Publishes what was marked. Expects the index lock held. Release pairs with the acquire of `PageIndex.locate`: the bytes come first.
@@ -84,6 +93,25 @@ extension FileCore {
   /// Takes a folio's reference of the index back, once none of its slots is in the index.
   func release(heads: [UInt64]) {
     for head in heads { engine.pool.giveBackReference(head) }
+  }
+
+  /// Whoever has borrowed a folio keeps it as it is; the file gets other frames, for all of its pages. Expects the index lock held.
+  func needOthers(
+    for page: UInt64, _ location: PageIndex.Location, _ change: borrowing PreparedChange, _ survey: inout ChangeSurvey
+  ) {
+    for other in folio(of: location, page: page) where change.frame(for: other) == nil {
+      guard let source = index.locate(other), !survey.needs.contains(where: { $0.page == other }) else { continue }
+      // The piece of the slot's memory that is this page's.
+      let within = (other & (1 << source.shift - 1)) << frameShift
+      survey.needs.append(ChangeNeed(page: other, source: Entry(word: source.entry.word + within), isZero: false))
+    }
+  }
+
+  /// Bytes of a page that a range covers.
+  func overwritten(of page: UInt64, by range: Range<Int64>) -> Range<Int> {
+    let start = Int64(page << frameShift)
+    let low = max(0, range.lowerBound - start)
+    return Int(low)..<Int(max(low, min(Int64(frameByteCount), range.upperBound - start)))
   }
 
   /// Nodes and frames for a change that needs so many more, found without any lock.
@@ -120,9 +148,21 @@ extension FileCore {
     return unsafe address
   }
 
-  /// Puts a prepared frame into the index, as changing. Expects the index lock held and the nodes in the reserve.
+  /// Puts all prepared frames into the index, as changing. Expects the index lock held and the nodes in the reserve.
+  /// - Returns: the heads of folios whose place they took.
+  func storePrepared(_ change: inout PreparedChange, slots: inout [MarkedSlot]) -> [UInt64] {
+    var replaced: [UInt64] = []
+    for prepared in change.pages {
+      let (slot, head) = storePrepared(prepared.page, frame: prepared.frame, nodes: &change.nodes)
+      slots.append(slot)
+      if let head, replaced.last != head { replaced.append(head) }
+    }
+    change.handOver()
+    return replaced
+  }
+
   /// - Returns: the slot; and the head of the folio whose place it took, if that was one.
-  func storePrepared(
+  private func storePrepared(
     _ page: UInt64, frame: UInt64, nodes: inout NodeReserve
   ) -> (slot: MarkedSlot, replaced: UInt64?) {
     let old = index.locate(page)?.entry

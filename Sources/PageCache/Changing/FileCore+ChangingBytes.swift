@@ -21,7 +21,7 @@ extension FileCore {
     var isStoreAsked = false
     while true {
       index.lock()
-      let survey = surveyBytes(range, pages, &change)
+      let survey = surveyBytes(range, pages, change)
       if survey.isReady {
         guard isStoreAsked else {
           index.unlock()
@@ -56,33 +56,11 @@ extension FileCore {
     }
   }
 
-  /// A page that needs another frame.
-  private struct Need {
-    let page: UInt64
-    let source: Entry?
-    let isZero: Bool
-  }
-
-  private struct Survey {
-    var needs: [Need] = []
-    var nodes = 0
-    /// A version would wrap.
-    var mustWait = false
-    var isReady = false
-  }
-
-  /// Bytes of a page that a range covers.
-  private func overwritten(of page: UInt64, by range: Range<Int64>) -> Range<Int> {
-    let start = Int64(page << frameShift)
-    let low = max(0, range.lowerBound - start)
-    return Int(low)..<Int(max(low, min(Int64(frameByteCount), range.upperBound - start)))
-  }
-
   /// Looks what is there and what is missing. Expects the index lock held.
   private func surveyBytes(
-    _ range: Range<Int64>, _ pages: ClosedRange<UInt64>, _ change: inout PreparedChange
-  ) -> Survey {
-    var survey = Survey()
+    _ range: Range<Int64>, _ pages: ClosedRange<UInt64>, _ change: borrowing PreparedChange
+  ) -> ChangeSurvey {
+    var survey = ChangeSurvey()
     let stored = unsafe storeState.size
     var page = pages.lowerBound
     while page <= pages.upperBound {
@@ -90,14 +68,14 @@ extension FileCore {
       guard let location, location.entry.isStable else {
         // Nothing is known, or a hole.
         let isZero = location?.entry.isHole ?? false || Int64(page << frameShift) >= stored
-        if change.frame(for: page) == nil { survey.needs.append(Need(page: page, source: nil, isZero: isZero)) }
+        if change.frame(for: page) == nil { survey.needs.append(ChangeNeed(page: page, source: nil, isZero: isZero)) }
         page += 1
         continue
       }
       let last = page | (1 << location.shift - 1)
       if change.frame(for: page) == nil {
         if isBorrowed(location.entry) {
-          needOthers(for: page, location, &change, &survey)
+          needOthers(for: page, location, change, &survey)
         } else if successor(of: location.entry, mayWrap: change.mayWrap) == nil {
           survey.mustWait = true
         }
@@ -116,18 +94,6 @@ extension FileCore {
     if range.upperBound > length { survey.nodes += index.nodesToCover(pages: pageCount(range.upperBound)) }
     survey.isReady = survey.needs.isEmpty && !survey.mustWait && change.nodes.count >= survey.nodes
     return survey
-  }
-
-  /// Whoever has borrowed a folio keeps it as it is; the file gets other frames, for all of its pages. Expects the index lock held.
-  private func needOthers(
-    for page: UInt64, _ location: PageIndex.Location, _ change: inout PreparedChange, _ survey: inout Survey
-  ) {
-    for other in folio(of: location, page: page) where change.frame(for: other) == nil {
-      guard let source = index.locate(other), !survey.needs.contains(where: { $0.page == other }) else { continue }
-      // The piece of the slot's memory that is this page's.
-      let within = (other & (1 << source.shift - 1)) << frameShift
-      survey.needs.append(Need(page: other, source: Entry(word: source.entry.word + within), isZero: false))
-    }
   }
 
   /// Marks everything. Expects the index lock held.
@@ -150,34 +116,21 @@ extension FileCore {
       slots.append(MarkedSlot(location: location, page: page, published: published, isInPlace: true))
       page = page | (1 << location.shift - 1) + 1
     }
-    guard confirmMarks(slots) else {
-      unmark(slots)
-      return nil
-    }
+    guard confirmMarks(slots) else { return nil }
     let end = max(length, range.upperBound)
     if end > length { index.cover(pages: pageCount(end), reserve: &change.nodes) }
-    var replaced: [UInt64] = []
-    for prepared in change.pages {
-      let (slot, head) = storePrepared(prepared.page, frame: prepared.frame, nodes: &change.nodes)
-      slots.append(slot)
-      if let head, replaced.last != head { replaced.append(head) }
-    }
-    change.handOver()
+    let replaced = storePrepared(&change, slots: &slots)
     if end > length { publishLocked(length: end) }
     return (slots, replaced)
   }
 
   /// Copies bytes into slots that are changed in place: step 4.
   func copyBytes(_ bytes: UnsafeRawBufferPointer, of range: Range<Int64>, into slots: [MarkedSlot]) {
-    for slot in slots where slot.isInPlace {
-      let shift = slot.location.shift + frameShift
-      let slotStart = Int64(slot.page << frameShift) & ~(1 << Int64(shift) - 1)
-      let low = max(slotStart, range.lowerBound)
-      let high = min(slotStart + 1 << Int64(shift), range.upperBound)
+    unsafe forEachPart(of: range, in: slots) { address, part in
       // Safe: both pieces lie inside what the slot names and inside the bytes.
       unsafe racyStore(
-        to: address(of: slot.location.entry) + Int(low - slotStart),
-        from: bytes.baseAddress.unsafelyUnwrapped + Int(low - range.lowerBound), count: Int(high - low))
+        to: address, from: bytes.baseAddress.unsafelyUnwrapped + Int(part.lowerBound - range.lowerBound),
+        count: part.count)
     }
   }
 }

@@ -26,7 +26,7 @@ extension FileCore {
     var isStoreChanged = false
     while true {
       index.lock()
-      let survey = surveyZero(range, whole, touched, newLength, &change)
+      let survey = surveyZero(range, whole, touched, newLength, change)
       if survey.isReady, !isStoreChanged {
         index.unlock()
         try changingStore()
@@ -39,7 +39,10 @@ extension FileCore {
           publishLocked(length: newLength)
         }
         index.unlock()
-        zeroBytes(of: range, in: slots.inPlace)
+        // Safe: inside what the slots name.
+        unsafe forEachPart(of: range, in: slots.inPlace) { address, part in
+          unsafe racyZero(address, count: part.count)
+        }
         index.lock()
         var heads = slots.replaced
         // The store has zeroed its own copy in memory, and may lose that. Two pages at most: no room is asked for.
@@ -55,19 +58,13 @@ extension FileCore {
         change.mayWrap = true
       }
       try prepare(&change, nodes: survey.nodes, operation: operation, range: range)
-      for (page, source) in survey.needs {
+      for need in survey.needs {
         _ = try unsafe preparePage(
-          page, overwritten: 0..<0, copying: source, isZero: false, into: &change, operation: operation, range: range)
-        zeroPrepared(page, range, change)
+          need.page, overwritten: 0..<0, copying: need.source, isZero: need.isZero, into: &change,
+          operation: operation, range: range)
+        zeroPrepared(need.page, range, change)
       }
     }
-  }
-
-  private struct ZeroSurvey {
-    var needs: [(UInt64, Entry?)] = []
-    var nodes = 0
-    var mustWait = false
-    var isReady = false
   }
 
   /// Slots that keep their folio: those of folios that do not lie wholly among the pages that go.
@@ -86,40 +83,35 @@ extension FileCore {
 
   private func surveyZero(
     _ range: Range<Int64>, _ whole: Range<UInt64>, _ touched: ClosedRange<UInt64>, _ newLength: Int64?,
-    _ change: inout PreparedChange
-  ) -> ZeroSurvey {
-    var survey = ZeroSurvey()
+    _ change: borrowing PreparedChange
+  ) -> ChangeSurvey {
+    var survey = ChangeSurvey()
     // Pages that are zeroed in part are held, so that they can be written again if the store loses them.
     let stored = unsafe storeState.size
     for edge in [range.lowerBound, range.upperBound] where edge & Int64(frameByteCount - 1) != 0 {
       let page = UInt64(edge) >> frameShift
       guard !whole.contains(page), Int64(page << frameShift) < stored, change.frame(for: page) == nil,
-        !survey.needs.contains(where: { $0.0 == page }), index.entry(at: page).isEmpty
+        !survey.needs.contains(where: { $0.page == page }), index.entry(at: page).isEmpty
       else { continue }
-      survey.needs.append((page, nil))
+      survey.needs.append(ChangeNeed(page: page, source: nil, isZero: false))
     }
     forEachInPlace(whole, touched) { found in
       if isBorrowed(found.entry) {
-        for page in folio(of: found) where change.frame(for: page) == nil {
-          guard let source = index.locate(page), !survey.needs.contains(where: { $0.0 == page }) else { continue }
-          let within = (page & (1 << source.shift - 1)) << frameShift
-          survey.needs.append((page, Entry(word: source.entry.word + within)))
-        }
+        needOthers(for: found.page, found.location, change, &survey)
       } else if change.frame(for: found.page) == nil, successor(of: found.entry, mayWrap: change.mayWrap) == nil {
         survey.mustWait = true
       }
     }
-    var nodes = 0
     let covered = newLength.map { pageCount($0) } ?? 0
     if !whole.isEmpty {
-      nodes += 2 * index.boundaryNodesNeeded(from: whole.lowerBound, through: whole.upperBound - 1, covering: covered)
-      nodes += index.boundaryNodesNeeded(from: whole.lowerBound, through: whole.lowerBound, covering: covered)
+      survey.nodes +=
+        2 * index.boundaryNodesNeeded(from: whole.lowerBound, through: whole.upperBound - 1, covering: covered)
+      survey.nodes += index.boundaryNodesNeeded(from: whole.lowerBound, through: whole.lowerBound, covering: covered)
     }
-    let replaced = survey.needs.map(\.0) + change.pages.map(\.page)
-    for page in replaced { nodes += index.nodesNeeded(from: page, through: page, covering: covered) }
-    nodes += index.nodesToCover(pages: covered)
-    survey.nodes = nodes
-    survey.isReady = survey.needs.isEmpty && !survey.mustWait && change.nodes.count >= nodes
+    let replaced = survey.needs.map(\.page) + change.pages.map(\.page)
+    for page in replaced { survey.nodes += index.nodesNeeded(from: page, through: page, covering: covered) }
+    survey.nodes += index.nodesToCover(pages: covered)
+    survey.isReady = survey.needs.isEmpty && !survey.mustWait && change.nodes.count >= survey.nodes
     return survey
   }
 
@@ -134,17 +126,8 @@ extension FileCore {
       mark(found.location)
       slots.append(MarkedSlot(location: found.location, page: found.page, published: published, isInPlace: true))
     }
-    guard confirmMarks(slots) else {
-      unmark(slots)
-      return nil
-    }
-    var replaced: [UInt64] = []
-    for prepared in change.pages {
-      let (slot, head) = storePrepared(prepared.page, frame: prepared.frame, nodes: &change.nodes)
-      slots.append(slot)
-      if let head, replaced.last != head { replaced.append(head) }
-    }
-    change.handOver()
+    guard confirmMarks(slots) else { return nil }
+    let replaced = storePrepared(&change, slots: &slots)
     // What goes is marked as well: else a reader could see a hole swept in before another page has gone.
     if !whole.isEmpty {
       var page = whole.lowerBound
@@ -159,24 +142,8 @@ extension FileCore {
   /// Zeroes what a range covers of a page that is not in the index yet.
   private func zeroPrepared(_ page: UInt64, _ range: Range<Int64>, _ change: borrowing PreparedChange) {
     guard let frame = change.frame(for: page) else { return }
-    let start = Int64(page << frameShift)
-    let low = max(start, range.lowerBound)
-    let high = min(start + Int64(frameByteCount), range.upperBound)
-    if low < high {
-      unsafe Primitives.zeroBytes(engine.pool.address(of: frame) + Int(low - start), count: Int(high - low))
-    }
-  }
-
-  /// Zeroes what a range covers of slots that are marked.
-  private func zeroBytes(of range: Range<Int64>, in slots: [MarkedSlot]) {
-    for slot in slots where slot.isInPlace {
-      let byteCount = Int64(1) << Int64(slot.location.shift + frameShift)
-      let start = Int64(slot.page << frameShift) & ~(byteCount - 1)
-      let low = max(start, range.lowerBound)
-      let high = min(start + byteCount, range.upperBound)
-      // Safe: inside what the slot names.
-      if low < high { unsafe racyZero(address(of: slot.location.entry) + Int(low - start), count: Int(high - low)) }
-    }
+    let covered = overwritten(of: page, by: range)
+    unsafe zeroBytes(engine.pool.address(of: frame) + covered.lowerBound, count: covered.count)
   }
 
   /// Takes whole folios and holes out of a range of pages, and stores one hole instead where that is wanted. Expects the index lock held and, for folios,

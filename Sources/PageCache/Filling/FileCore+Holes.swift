@@ -4,7 +4,7 @@ import Primitives
 
 // Where the store has holes: asked for when a range is first missed (L20), kept as entries that cost no frame (P8).
 //
-// What the store said may be old by the time it is stored (B7). Within the pages that the asker has claimed nobody changes the store. Beyond
+// What the store said may be old by the time it is stored (B7). Within the missing pages, which the asker holds, nobody changes the store. Beyond
 // them, what it said is kept only if nobody who could have changed it, or written back what only the cache knew, has had a claim on the file since before
 // the question.
 extension FileCore {
@@ -13,15 +13,7 @@ extension FileCore {
   /// - Returns: the pages to fill from the store, from the first missing one on; nil if that is now known to be in a hole.
   func learnHole(_ missing: ClosedRange<UInt64>) throws(CacheError) -> ClosedRange<UInt64>? {
     let first = missing.lowerBound
-    var before: UInt64 = 0
-    var isQuiet = false
-    var state: StoreState?
-    index.withLock {
-      before = unsafe changesBegun
-      isQuiet = !isBeingChanged
-      state = unsafe storeState
-    }
-    guard let state else { return missing }
+    let (before, isQuiet, state) = index.withLock { unsafe (changesBegun, !isBeingChanged, storeState) }
     let length = self.length
     let start = Int64(first << frameShift)
     guard start < length else { return missing }

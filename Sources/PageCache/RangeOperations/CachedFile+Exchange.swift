@@ -84,11 +84,8 @@ extension FileCore {
 
   /// Makes what was put durable, or keeps it.
   private func settle(_ bytes: UnsafeRawBufferPointer, at offset: Int64) {
-    let failuresBefore = index.withLock { unsafe failures.count }
     do throws(StoreError) {
-      try flush(dataOnly: true, covering: index.withLock { unsafe storeState.changes })
-      // Somebody else's flush may have failed, and have lost these.
-      if let failure = index.withLock({ unsafe failures.since(failuresBefore).failures.last }) { throw failure }
+      try noticingFailures { () throws(StoreError) in try flush(dataOnly: true) }
     } catch {
       // It has been noted for every handle.
       unsafe keepDirty(bytes, at: offset)

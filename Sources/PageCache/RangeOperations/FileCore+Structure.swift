@@ -95,16 +95,13 @@ extension FileCore {
     range: Range<Int64>
   ) throws(CacheError) -> Bool {
     do throws(StoreError) {
-      let failuresBefore = index.withLock { unsafe failures.count }
-      if try writeBack(pages, holding: .changingStore) { return false }
-      if extends { try extendStore() }
-      // What the store has been given and may lose could not be given to it again.
-      if isAll || index.withLock({ pagesAreOwed(pages) }) {
-        try flush(dataOnly: true, covering: index.withLock { unsafe storeState.changes })
+      return try noticingFailures { () throws(StoreError) in
+        if try writeBack(pages, holding: .changingStore) { return false }
+        if extends { try extendStore() }
+        // What the store has been given and may lose could not be given to it again.
+        if isAll || index.withLock({ pagesAreOwed(pages) }) { try flush(dataOnly: true) }
+        return true
       }
-      // Somebody else's flush may have failed meanwhile, and have lost what was written back here.
-      if let failure = index.withLock({ unsafe failures.since(failuresBefore).failures.last }) { throw failure }
-      return true
     } catch {
       throw self.error(operation, range, .store(error))
     }

@@ -47,25 +47,23 @@ extension FileCore {
   /// Writes back and flushes what is not held back.
   /// - Returns: nil if all up to the target is durable; else the points that are waited for.
   private func makeDurableOnce(dataOnly: Bool, target: UInt64) throws(CacheError) -> [DurabilityPoint]? {
-    let (isSettled, failuresBefore) = index.withLock {
-      unsafe (
-        debt.pages == 0 && storeState.changes == storeState.durableChanges && storeState.size >= length,
-        failures.count
-      )
+    let isSettled = index.withLock {
+      unsafe debt.pages == 0 && storeState.changes == storeState.durableChanges && storeState.size >= length
     }
     if isSettled, dataOnly {
       index.withLock { reachLocked(target) }
       return nil
     }
-    var isHeldBack = false
+    let isHeldBack: Bool
     do throws(StoreError) {
-      checkOwner()
-      isHeldBack = try writeBack(0...index.geometry.maximumPage)
-      awaitWriteBacks()
-      if !isHeldBack { try extendStoreInTurn() }
-      try flush(dataOnly: dataOnly, covering: index.withLock { unsafe storeState.changes })
-      // What somebody else took to the store meanwhile may have failed.
-      if let failure = index.withLock({ unsafe failures.since(failuresBefore).failures.last }) { throw failure }
+      isHeldBack = try noticingFailures { () throws(StoreError) in
+        checkOwner()
+        let isHeldBack = try writeBack(0...index.geometry.maximumPage)
+        awaitWriteBacks()
+        if !isHeldBack { try extendStoreInTurn() }
+        try flush(dataOnly: dataOnly)
+        return isHeldBack
+      }
     } catch {
       throw self.error(.sync, error.range, .store(error))
     }
@@ -84,7 +82,7 @@ extension FileCore {
   func flushForClosing() -> Bool {
     if index.withLock({ unsafe debt.dirtyPages > 0 }) { return false }
     do throws(StoreError) {
-      try flush(dataOnly: true, covering: index.withLock { unsafe storeState.changes })
+      try flush(dataOnly: true)
       return true
     } catch { return false }
   }
@@ -96,16 +94,15 @@ extension FileCore {
 
   /// - Returns: whether something is held back.
   private func writeBackOnce() throws(CacheError) -> Bool {
-    let failuresBefore = index.withLock {
-      unsafe debt.pages == 0 && ranges.isEmpty && storeState.size >= length ? nil : failures.count
-    }
-    guard let failuresBefore else { return false }
+    let isQuiet = index.withLock { unsafe debt.pages == 0 && ranges.isEmpty && storeState.size >= length }
+    if isQuiet { return false }
     do throws(StoreError) {
-      let isHeldBack = try writeBack(0...index.geometry.maximumPage)
-      awaitWriteBacks()
-      if !isHeldBack { try extendStoreInTurn() }
-      if let failure = index.withLock({ unsafe failures.since(failuresBefore).failures.last }) { throw failure }
-      return isHeldBack
+      return try noticingFailures { () throws(StoreError) in
+        let isHeldBack = try writeBack(0...index.geometry.maximumPage)
+        awaitWriteBacks()
+        if !isHeldBack { try extendStoreInTurn() }
+        return isHeldBack
+      }
     } catch {
       throw self.error(.close, error.range, .store(error))
     }
@@ -119,18 +116,25 @@ extension FileCore {
   }
 
   private func makeDurableOnce(pages: ClosedRange<UInt64>) throws(CacheError) -> Bool {
-    let failuresBefore = index.withLock { unsafe failures.count }
-    var isHeldBack = false
     do throws(StoreError) {
-      checkOwner()
-      isHeldBack = try writeBack(foliosAround(pages))
-      awaitWriteBacks()
-      try flush(dataOnly: true, covering: index.withLock { unsafe storeState.changes })
-      if let failure = index.withLock({ unsafe failures.since(failuresBefore).failures.last }) { throw failure }
+      return try noticingFailures { () throws(StoreError) in
+        checkOwner()
+        let isHeldBack = try writeBack(foliosAround(pages))
+        awaitWriteBacks()
+        try flush(dataOnly: true)
+        return isHeldBack
+      }
     } catch {
       throw self.error(.flush, error.range, .store(error))
     }
-    return isHeldBack
+  }
+
+  /// Takes something to the store, and fails as well if what somebody else took there meanwhile has failed: that may have lost what this took there.
+  func noticingFailures<Result>(_ body: () throws(StoreError) -> Result) throws(StoreError) -> Result {
+    let before = index.withLock { unsafe failures.count }
+    let result = try body()
+    if let failure = index.withLock({ unsafe failures.since(before).failures.last }) { throw failure }
+    return result
   }
 
   /// Notes how far the file is durable. Expects the index lock held.
@@ -141,11 +145,12 @@ extension FileCore {
     durableWord.storeRelease(change)
   }
 
-  /// Sees to it that a flush succeeds which began after so many changes of the store. One flush at a time; whoever comes meanwhile waits for one that covers
+  /// Makes durable what the store has been given until now: sees to it that a flush succeeds which began after that. One flush at a time; whoever comes meanwhile waits for one that covers
   /// it, and begins it if nobody else does.
   /// - Throws: the failure of the flush that this call made, which is noted.
-  func flush(dataOnly: Bool, covering target: UInt64) throws(StoreError) {
+  func flush(dataOnly: Bool) throws(StoreError) {
     index.lock()
+    let target = unsafe storeState.changes
     while true {
       if unsafe storeState.durableChanges >= target, unsafe dataOnly || debt.fullFlushes >= target {
         index.unlock()

@@ -123,9 +123,7 @@ extension FileCore {
     engine.domain.record().counter(Counter.writes).addAsOnlyWriter(1)
     if let refusal { throw error(operation, wanted, .partlyWritten(range.count, refusal)) }
     if room.isSynchronous {
-      do throws(StoreError) {
-        try flush(dataOnly: true, covering: index.withLock { unsafe storeState.changes })
-      } catch {
+      do throws(StoreError) { try flush(dataOnly: true) } catch {
         throw self.error(operation, wanted, .store(error))
       }
     }
