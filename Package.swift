@@ -62,7 +62,7 @@ let package = Package(
       name: "FoliosTests", dependencies: ["TestSupport", "Folios", "PageIndex", "ReadCopyUpdate", "Primitives"],
       swiftSettings: settings),
     .testTarget(
-      name: "BackingStoresTests", dependencies: ["BackingStores", "Primitives", "CPrimitives", system],
+      name: "BackingStoresTests", dependencies: ["TestSupport", "BackingStores", "Primitives", "CPrimitives", system],
       swiftSettings: settings),
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .target(

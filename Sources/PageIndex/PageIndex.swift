@@ -30,7 +30,7 @@ public final class PageIndex: @unchecked Sendable {
   let fanOut: Int
   private let monitor = Monitor()
   /// Shift of the lowest root that covers what `locateCovered` may be asked for. Changed with the lock held, only upwards; read without it by who
-  /// makes a reserve, and looks again with the lock held.
+  /// makes a reserve, and looks again with the lock held. So relaxed: with the lock it is ordered, and without it is a guess.
   private let lowestRootShift = InlineWord(0)
   private let isConfined: Bool
   /// Guarded by the lock.

@@ -16,11 +16,7 @@ struct BenchAtomicityCommand: ParsableCommand {
       scripts/bench-atomicity mounts an image of each.
       """)
 
-  @Flag(help: "Fewer and shorter rounds.")
-  var quick = false
-
-  @Option(help: "Write the results as JSON; - for standard output, and the table goes to standard error.")
-  var json: String?
+  @OptionGroup var table: TableOptions
 
   @Option(help: "A directory on ext4.")
   var ext4: String?
@@ -28,50 +24,44 @@ struct BenchAtomicityCommand: ParsableCommand {
   @Option(help: "A directory on XFS.")
   var xfs: String?
 
-  @Option(help: "Where the other files are made. (default: bench-results, .build, $TMPDIR or /tmp)")
-  var directory: String?
-
   @Option(
     help: "Scenarios. (default: write,hot,punch,truncate)", transform: { try validated(AtomicityScenario.list($0)) })
   var scenarios: [AtomicityScenario]?
 
   @Option(
     help: "Readers. (default: all cores but one)",
-    transform: { try validated(parseCounts($0, in: AtomicityPlan.allowedReaders)).first ?? 1 })
+    transform: { try validated(single(parseCounts($0, in: AtomicityPlan.allowedReaders))) })
   var readers: Int?
 
   @Option(
     help: "Size of the file. (default: 64MiB)",
-    transform: { try validated(parseByteCounts($0, in: AtomicityPlan.allowedFileBytes)).first ?? 0 })
+    transform: { try validated(single(parseByteCounts($0, in: AtomicityPlan.allowedFileBytes))) })
   var fileBytes: Int?
 
-  @Option(
-    help: "Rounds. (default: 9; quick: 5)",
-    transform: { try validated(parseCounts($0, in: ReadPlan.allowedRounds)).first ?? 1 })
-  var rounds: Int?
+  @OptionGroup var common: RoundOptions
 
   @Option(
     help: "Milliseconds of each part of a round. (default: 40; quick: 10)",
-    transform: { try validated(parseCounts($0, in: ReadPlan.allowedMilliseconds)).first ?? 1 })
+    transform: { try validated(single(parseCounts($0, in: ReadPlan.allowedMilliseconds))) })
   var milliseconds: Int?
 
   private var plan: AtomicityPlan {
     var plan = AtomicityPlan()
-    if quick { plan.makeQuick() }
+    if table.quick { plan.makeQuick() }
     if let scenarios { plan.scenarios = scenarios }
     if let readers { plan.readers = readers }
     if let fileBytes { plan.fileBytes = fileBytes }
-    if let rounds { plan.rounds = rounds }
+    if let rounds = common.rounds { plan.rounds = rounds }
     if let milliseconds { plan.millisecondsPerRound = milliseconds }
     return plan
   }
 
   mutating func run() throws {
-    let output = try Output(json: json, files: [json])
+    let output = try Output(json: table.json, files: [table.json])
     let plan = plan
     var entries = try failing {
       try CacheAtomicity.entries(
-        directory: ExercisePlaces.directory(directory), memoryLimit: 4 * plan.fileBytes + (64 << 20))
+        directory: ExercisePlaces.directory(common.directory), memoryLimit: 4 * plan.fileBytes + (64 << 20))
     }
     var skipped: [String] = []
     for (name, place) in [("pread-ext4", ext4), ("pread-xfs", xfs)] {
@@ -83,13 +73,13 @@ struct BenchAtomicityCommand: ParsableCommand {
     }
     if ext4 == nil, xfs == nil {
       entries.append(
-        try failing { try KernelAtomicity.entry(name: "pread", directory: ExercisePlaces.directory(directory)) })
+        try failing { try KernelAtomicity.entry(name: "pread", directory: ExercisePlaces.directory(common.directory)) })
     }
     var report = try failing { [entries] in
       try AtomicityBenchmark(plan, entries: entries).run(progress: output.progress)
     }
     report.skipped = skipped
     for line in report.lines { output.table(line) }
-    if let json { try output.write(jsonText(report), to: json) }
+    if let json = table.json { try output.write(jsonText(report), to: json) }
   }
 }

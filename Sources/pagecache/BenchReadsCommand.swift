@@ -9,11 +9,7 @@ struct BenchReadsCommand: ParsableCommand {
       cells whose files do not fit into the available memory are skipped, with a line that says so.
       """)
 
-  @Flag(help: "Fewer and shorter rounds.")
-  var quick = false
-
-  @Option(help: "Write the results as JSON; - for standard output, and the table goes to standard error.")
-  var json: String?
+  @OptionGroup var table: TableOptions
 
   @Option(help: "Write a picture (SVG).")
   var plot: String?
@@ -38,29 +34,23 @@ struct BenchReadsCommand: ParsableCommand {
     transform: { try validated(ReadArmKind.list($0)) })
   var arms: [ReadArmKind]?
 
-  @Option(
-    help: "Rounds. (default: 9; quick: 5)",
-    transform: { try validated(single($0, in: ReadPlan.allowedRounds)) })
-  var rounds: Int?
+  @OptionGroup var common: RoundOptions
 
   @Option(
     help: "Milliseconds of each round of each arm. (default: 25; quick: 5)",
-    transform: { try validated(single($0, in: ReadPlan.allowedMilliseconds)) })
+    transform: { try validated(single(parseCounts($0, in: ReadPlan.allowedMilliseconds))) })
   var milliseconds: Int?
-
-  @Option(help: "Where the files are made. (default: bench-results, .build, $TMPDIR or /tmp)")
-  var directory: String?
 
   var plan: ReadPlan {
     var plan = ReadPlan()
-    if quick { plan.makeQuick() }
+    if table.quick { plan.makeQuick() }
     if let threads { plan.threads = threads }
     if let blocks { plan.blockBytes = blocks }
     if let fileBytes { plan.fileBytes = fileBytes }
     if let arms { plan.arms = arms }
-    if let rounds { plan.rounds = rounds }
+    if let rounds = common.rounds { plan.rounds = rounds }
     if let milliseconds { plan.millisecondsPerRound = milliseconds }
-    plan.directory = directory
+    plan.directory = common.directory
     return plan
   }
 
@@ -71,7 +61,7 @@ struct BenchReadsCommand: ParsableCommand {
   }
 
   mutating func run() throws {
-    let output = try Output(json: json, files: [json, plot])
+    let output = try Output(json: table.json, files: [table.json, plot])
     let plan = plan
     output.table(ReadTable.legend)
     let results = try failing {
@@ -82,16 +72,10 @@ struct BenchReadsCommand: ParsableCommand {
     }
     if !results.skipped.isEmpty { output.table("") }
     for line in results.skipped { output.table("skipped: \(line)") }
-    if let json { try output.write(jsonText(results.report), to: json) }
+    if let json = table.json { try output.write(jsonText(results.report), to: json) }
     if let plot {
       guard let picture = ReadPlot(results).svg else { throw Failure("nothing was measured that could be drawn") }
       try output.write(picture, to: plot)
     }
-  }
-
-  private static func single(_ text: String, in allowed: ClosedRange<Int>) throws(ListError) -> Int {
-    let list = try parseCounts(text, in: allowed)
-    guard list.count == 1 else { throw ListError("'\(text)' is more than one number") }
-    return list[0]
   }
 }

@@ -12,11 +12,7 @@ struct BenchWritesCommand: ParsableCommand {
       Lists are written with commas. Sizes are bytes, or numbers with KiB, MiB or GiB.
       """)
 
-  @Flag(help: "Fewer and shorter rounds.")
-  var quick = false
-
-  @Option(help: "Write the results as JSON; - for standard output, and the table goes to standard error.")
-  var json: String?
+  @OptionGroup var table: TableOptions
 
   @Option(
     help: "Block sizes. (default: 256,4KiB,16KiB,64KiB,1MiB)",
@@ -30,37 +26,31 @@ struct BenchWritesCommand: ParsableCommand {
 
   @Option(
     help: "Size of the file. (default: 64MiB)",
-    transform: { try validated(parseByteCounts($0, in: WritePlan.allowedFileBytes)).first ?? 0 })
+    transform: { try validated(single(parseByteCounts($0, in: WritePlan.allowedFileBytes))) })
   var fileBytes: Int?
 
-  @Option(
-    help: "Rounds. (default: 9; quick: 5)",
-    transform: { try validated(parseCounts($0, in: ReadPlan.allowedRounds)).first ?? 1 })
-  var rounds: Int?
+  @OptionGroup var common: RoundOptions
 
   @Option(
     help: "Milliseconds of each round of each arm. (default: 25; quick: 5)",
-    transform: { try validated(parseCounts($0, in: ReadPlan.allowedMilliseconds)).first ?? 1 })
+    transform: { try validated(single(parseCounts($0, in: ReadPlan.allowedMilliseconds))) })
   var milliseconds: Int?
-
-  @Option(help: "Where the files are made. (default: bench-results, .build, $TMPDIR or /tmp)")
-  var directory: String?
 
   private var plan: WritePlan {
     var plan = WritePlan()
-    if quick { plan.makeQuick() }
+    if table.quick { plan.makeQuick() }
     if let blocks { plan.blockBytes = blocks }
     if let syncs { plan.syncPeriods = syncs }
     if let fileBytes { plan.fileBytes = fileBytes }
-    if let rounds { plan.rounds = rounds }
+    if let rounds = common.rounds { plan.rounds = rounds }
     if let milliseconds { plan.millisecondsPerRound = milliseconds }
     return plan
   }
 
   mutating func run() throws {
-    let output = try Output(json: json, files: [json])
+    let output = try Output(json: table.json, files: [table.json])
     let plan = plan
-    let place = ExercisePlaces.directory(directory)
+    let place = ExercisePlaces.directory(common.directory)
     // Room for everything that is written between two syncs.
     let limit = 4 * plan.fileBytes + (64 << 20)
     let report = try failing {
@@ -73,6 +63,6 @@ struct BenchWritesCommand: ParsableCommand {
       ).run(progress: output.progress)
     }
     for line in report.lines { output.table(line) }
-    if let json { try output.write(jsonText(report), to: json) }
+    if let json = table.json { try output.write(jsonText(report), to: json) }
   }
 }

@@ -22,7 +22,7 @@ struct ExerciseCommand: ParsableCommand {
 
   @Option(
     help: "Threads; from 2 on, changes and reads at the same time.",
-    transform: { try validated(parseCounts($0, in: 1...256)).first ?? 1 })
+    transform: { try validated(single(parseCounts($0, in: 1...256))) })
   var threads = 1
 
   @Option(help: "How long several threads go on.")
@@ -36,7 +36,7 @@ struct ExerciseCommand: ParsableCommand {
 
   @Option(
     help: "Memory limit of the cache. (default: drawn from the seed)",
-    transform: { try validated(parseByteCounts($0, in: 1...Int.max)).first ?? 0 })
+    transform: { try validated(single(parseByteCounts($0, in: 1...Int.max))) })
   var limit: Int?
 
   @Option(

@@ -16,7 +16,7 @@ struct StatCommand: ParsableCommand {
 
   @Option(
     help: "Memory limit of the cache.",
-    transform: { try validated(parseByteCounts($0, in: 1...Int.max)).first ?? 0 })
+    transform: { try validated(single(parseByteCounts($0, in: 1...Int.max))) })
   var limit = 64 << 20
 
   @Option(help: "Order of the folios: 2^n frames of 4 KiB, 0 to 9.")

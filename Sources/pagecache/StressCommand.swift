@@ -13,14 +13,14 @@ struct StressCommand: ParsableCommand {
   @Option(help: "Reads, by all threads together.")
   var reads = 10_000_000
 
-  @Option(help: "Threads. (default: all cores)", transform: { try validated(parseCounts($0, in: 1...256)).first ?? 1 })
+  @Option(help: "Threads. (default: all cores)", transform: { try validated(single(parseCounts($0, in: 1...256))) })
   var threads: Int?
 
   @Option(help: "What the reads are drawn from.")
   var seed: UInt64 = 1
 
   @Option(
-    help: "Size of the file.", transform: { try validated(parseByteCounts($0, in: 1 << 20...1 << 40)).first ?? 0 })
+    help: "Size of the file.", transform: { try validated(single(parseByteCounts($0, in: 1 << 20...1 << 40))) })
   var fileBytes = 128 << 20
 
   @Option(help: "Order of the folios, 0 to 9.")

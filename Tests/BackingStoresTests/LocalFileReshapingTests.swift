@@ -3,6 +3,7 @@ import CPrimitives
 import Glibc
 import Primitives
 import SystemPackage
+import TestSupport
 import Testing
 
 /// On the file systems that differ.

@@ -2,6 +2,7 @@ import BackingStores
 import Glibc
 import Primitives
 import SystemPackage
+import TestSupport
 import Testing
 
 /// Random changes of a memory store, of local files on the file systems at hand, and of an array of bytes: all agree after each.

@@ -27,6 +27,12 @@ import Testing
     #expect(throws: ListError.self) { try parseCounts(text, in: 1...4096) }
   }
 
+  @Test func oneValue() throws {
+    #expect(try single(parseCounts("3", in: 1...16)) == 3)
+    let error = #expect(throws: ListError.self) { try single(parseByteCounts("4KiB,8KiB", in: 1...1 << 20)) }
+    #expect(error?.description.contains("one value") == true)
+  }
+
   @Test func unknownArmIsNamedAndTheOthersListed() {
     let error = #expect(throws: ListError.self) { try ReadArmKind.list("cache,cash") }
     #expect(error?.description.contains("'cash'") == true)

@@ -10,9 +10,9 @@ import Testing
 /// No space left, on a file system that really has none.
 @Suite(.serialized) struct FullDiskTests {
   /// The disk is full, really, and then is not.
-  @Test(.enabled(if: MountedImage.ext4.isAvailable), arguments: PageCache.Durability.allCases)
+  @Test(.enabled(if: Volume.Kind.ext4.isAvailable), arguments: PageCache.Durability.allCases)
   func aFullDisk(_ durability: PageCache.Durability) throws {
-    try MountedImage.ext4.mounted(megabytes: 16) { directory in
+    try Volume.mounted(.ext4, megabytes: 16) { directory in
       let filler = directory.appending("filler")
       try fill(filler)
       let cache = try DurabilityTests.cache(limit: 32 << 20)
@@ -63,9 +63,9 @@ import Testing
   }
 
   /// Storage that there is not leaves the file as it is, also where the file system has begun.
-  @Test(.enabled(if: MountedImage.ext4.isAvailable), arguments: PageCache.Durability.allCases)
+  @Test(.enabled(if: Volume.Kind.ext4.isAvailable), arguments: PageCache.Durability.allCases)
   func storageThatThereIsNot(_ durability: PageCache.Durability) throws {
-    try MountedImage.ext4.mounted(megabytes: 16) { directory in
+    try Volume.mounted(.ext4, megabytes: 16) { directory in
       let cache = try DurabilityTests.cache()
       let path = directory.appending("file")
       let file = try cache.open(path, .readWrite(creation: .exclusively, durability: durability))

@@ -15,9 +15,9 @@ import Testing
     return Int(status.f_bfree * status.f_frsize)
   }
 
-  @Test(.enabled(if: MountedImage.xfs.isAvailable), arguments: PageCache.Durability.allCases)
+  @Test(.enabled(if: Volume.Kind.xfs.isAvailable), arguments: PageCache.Durability.allCases)
   func storageIsShared(_ durability: PageCache.Durability) throws {
-    try MountedImage.xfs.mounted { directory in
+    try Volume.mounted(.xfs) { directory in
       let cache = try smallCache(limit: 16 << 20, atomic: 1 << 20)
       let paths = (0..<3).map { directory.appending("file\($0)") }
       let files = try paths.map { try cache.open($0, .readWrite(creation: .exclusively, durability: durability)) }
@@ -61,8 +61,8 @@ import Testing
     }
   }
 
-  @Test(.enabled(if: MountedImage.ext4.isAvailable)) func whereStorageCannotBeShared() throws {
-    try MountedImage.ext4.mounted { directory in
+  @Test(.enabled(if: Volume.Kind.ext4.isAvailable)) func whereStorageCannotBeShared() throws {
+    try Volume.mounted(.ext4) { directory in
       let cache = try smallCache()
       let file = try cache.open(directory.appending("file"), .readWrite(creation: .exclusively, durability: .writeBack))
       let bytes = someBytes(8192) + someBytes(8192)

@@ -111,29 +111,13 @@ struct BytesModel {
   mutating func zero(_ range: Range<Int>) { write([UInt8](repeating: 0, count: range.count), at: range.lowerBound) }
 }
 
-/// A file system in an image, mounted while a test holds it. Needs root, and its tools.
-enum MountedImage: String, CaseIterable {
-  case xfs, ext4
-
-  static let available: [MountedImage] = allCases.filter { kind in
-    geteuid() == 0 && (try? kind.mounted { _ in }) != nil
+extension Volume {
+  /// Mounts one while the body runs.
+  static func mounted<Result>(
+    _ kind: Kind, megabytes: Int? = nil, _ body: (FilePath) throws -> Result
+  ) throws -> Result {
+    let volume = try Volume(kind, megabytes: megabytes)
+    defer { extendLifetime(volume) }
+    return try body(FilePath(volume.path))
   }
-  var isAvailable: Bool { Self.available.contains(self) }
-
-  func mounted<Result>(megabytes: Int? = nil, _ body: (FilePath) throws -> Result) throws -> Result {
-    try withTemporaryDirectory { directory in
-      let (image, path) = (directory.appending("image"), directory.appending("mounted"))
-      // Blocks of 4096 bytes, as XFS has by default and an ext4 of this size has not.
-      let options = self == .xfs ? "-f" : "-F -b 4096 -m 0"
-      let size = megabytes ?? (self == .xfs ? 300 : 16)
-      try #require(
-        Self.shell(
-          "truncate -s \(size)M \(image) && mkfs.\(rawValue) -q \(options) \(image) && mkdir \(path) "
-            + "&& mount -o loop \(image) \(path)"))
-      defer { _ = Self.shell("umount \(path) || umount -l \(path)") }
-      return try body(path)
-    }
-  }
-
-  private static func shell(_ command: String) -> Bool { unsafe system("{ \(command); } >/dev/null 2>&1") == 0 }
 }

@@ -8,6 +8,7 @@ import Primitives
 final class DirtyBudget: Sendable {
   /// Frames.
   let capacity: Int
+  /// Relaxed: a count and nothing else. What it stands for is guarded by the files' locks, and an addition sees all additions before it.
   private let taken = SharedCounter()
 
   init(capacity: Int) { self.capacity = capacity }

@@ -12,6 +12,7 @@ extension CachedFile {
   /// - Throws: what the store refuses, with `.writeThrough`.
   @inline(__always)
   func writeInPlace(offset: Int64, _ bytes: UnsafeRawBufferPointer) throws(CacheError) -> Bool {
+    // Relaxed: whether the handle is open is only a hint here. That the file is, is looked at with its lock held.
     guard isWritable, bytes.count > 0, bytes.count <= maximumAtomicLength,
       offset >= 0, active.loadRelaxed() == keepsWords.words.word, !engine.isInForkedChild
     else { return false }

@@ -31,6 +31,12 @@ package func parseCounts(_ text: String, in allowed: ClosedRange<Int>) throws(Li
   }
 }
 
+/// The one value of a list, where a list makes no sense.
+package func single<Value>(_ list: [Value]) throws(ListError) -> Value {
+  guard list.count == 1 else { throw ListError("one value is wanted, and not \(list.count)") }
+  return list[0]
+}
+
 /// Sizes in bytes, or with a suffix KiB, MiB or GiB: `1,256,4KiB,1MiB`.
 package func parseByteCounts(_ text: String, in allowed: ClosedRange<Int>) throws(ListError) -> [Int] {
   try parseList(text) { word throws(ListError) in
