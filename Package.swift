@@ -25,7 +25,13 @@ let package = Package(
       description: """
         Copies frame bytes by relaxed atomic words and tells ThreadSanitizer about grace periods. \
         For builds with --sanitize=thread only.
-        """)
+        """),
+    .trait(
+      name: "RaceLaboratory",
+      description: """
+        Puts a scheduler and a memory model in the place of atomics, locks, fences, waits and clocks. \
+        For scripts/litmus only: nothing that is built so works outside of it.
+        """),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
@@ -33,7 +39,13 @@ let package = Package(
   ],
   targets: [
     .target(name: "CPrimitives"),
-    .target(name: "Primitives", dependencies: ["CPrimitives"], swiftSettings: settings),
+    .target(name: "CFibers"),
+    // The race laboratory: under its trait, Primitives hands out what it controls.
+    .target(name: "RaceLaboratory", dependencies: ["CFibers", "CPrimitives"], swiftSettings: settings),
+    .target(
+      name: "Primitives",
+      dependencies: ["CPrimitives", .target(name: "RaceLaboratory", condition: .when(traits: ["RaceLaboratory"]))],
+      swiftSettings: settings),
     .target(name: "ReadCopyUpdate", dependencies: ["Primitives"], swiftSettings: settings),
     .target(name: "PageIndex", dependencies: ["Primitives", "ReadCopyUpdate"], swiftSettings: settings),
     .target(name: "Folios", dependencies: ["Primitives", "ReadCopyUpdate", "PageIndex"], swiftSettings: settings),
@@ -49,6 +61,14 @@ let package = Package(
     .executableTarget(
       name: "pagecache", dependencies: ["PageCache", "PageCacheBenchmarking", "Primitives", arguments, system],
       swiftSettings: settings),
+    // The litmus tests: they do something only with the trait RaceLaboratory. No product.
+    .executableTarget(
+      name: "litmus",
+      dependencies: [
+        "PageCache", "BackingStores", "Folios", "PageIndex", "ReadCopyUpdate", "Primitives",
+        .target(name: "RaceLaboratory", condition: .when(traits: ["RaceLaboratory"])), arguments,
+      ],
+      path: "Sources/Litmus", swiftSettings: settings),
     // A deliberate race, for scripts/test-sanitizers to see that ThreadSanitizer sees it. No product.
     .executableTarget(name: "SanitizerCanary", dependencies: ["Primitives"], swiftSettings: settings),
     .testTarget(name: "PrimitivesTests", dependencies: ["TestSupport", "Primitives"], swiftSettings: settings),
@@ -64,6 +84,7 @@ let package = Package(
     .testTarget(
       name: "BackingStoresTests", dependencies: ["TestSupport", "BackingStores", "Primitives", "CPrimitives", system],
       swiftSettings: settings),
+    .testTarget(name: "RaceLaboratoryTests", dependencies: ["RaceLaboratory"], swiftSettings: settings),
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .target(
       name: "TestSupport", dependencies: ["Primitives"], path: "Tests/TestSupport", swiftSettings: settings),

@@ -22,6 +22,13 @@
 __thread void *pagecache_thread_records[PAGECACHE_DOMAIN_LIMIT] PAGECACHE_INITIAL_EXEC;
 __thread void *pagecache_fast_records[PAGECACHE_DOMAIN_LIMIT] PAGECACHE_INITIAL_EXEC;
 
+void pagecache_exchange_thread_records(void **saved, void *const *restored) {
+  memcpy(saved, pagecache_thread_records, sizeof(pagecache_thread_records));
+  memcpy(saved + PAGECACHE_DOMAIN_LIMIT, pagecache_fast_records, sizeof(pagecache_fast_records));
+  memcpy(pagecache_thread_records, restored, sizeof(pagecache_thread_records));
+  memcpy(pagecache_fast_records, restored + PAGECACHE_DOMAIN_LIMIT, sizeof(pagecache_fast_records));
+}
+
 int pagecache_membarrier(void) {
   return syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0 ? 0 : errno;
 }

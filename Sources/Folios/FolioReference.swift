@@ -25,7 +25,8 @@ package struct SpeculativeReference: ~Copyable {
   package consuming func confirm(_ location: PageIndex.Location) -> FolioReference? {
     // The fetch-and-add that took the reference is an acquire: this load is not older. And who removes an entry freezes the count first, so an
     // unchanged word means that the reference was taken in time.
-    let isConfirmed = Entry(word: location.slot.loadAcquire()).isSame(as: location.entry)
+    let isConfirmed =
+      !keeps(.confirmation) || Entry(word: location.slot.loadAcquire()).isSame(as: location.entry)
     let reference = unsafe FolioReference(pool: pool, head: head)
     discard self
     if isConfirmed { return reference }
@@ -61,6 +62,7 @@ extension FramePool {
   package func giveBackReference(_ head: UInt64) {
     let folio = table[head]
     // In a read section: between its two steps the folio must not be handed on (L33).
-    if domain.read({ folio.giveBackReference() }) { retire(head) }
+    let wasLast = keeps(.putInSection) ? domain.read { folio.giveBackReference() } : folio.giveBackReference()
+    if wasLast { retire(head) }
   }
 }

@@ -35,9 +35,10 @@ package final class FramePool: Sendable {
   /// - Parameters:
   ///   - limit: bytes for frames and their metadata together. At least one frame's worth.
   ///   - frameShift: base-2 logarithm of a frame's bytes; 12, but smaller in the laboratory.
+  ///   - nodeFanOutShifts: base-2 logarithms of the slots of the nodes that it has to make.
   package init(
-    limit: Int, kind: ArenaKind = .privateAnonymous, frameShift: Int = 12, populate: Bool = false, lock: Bool = false,
-    domain: ReadDomain
+    limit: Int, kind: ArenaKind = .privateAnonymous, frameShift: Int = 12, nodeFanOutShifts: [Int] = [6, 9],
+    populate: Bool = false, lock: Bool = false, domain: ReadDomain
   ) throws(ArenaError) {
     let frameCount = FramePool.frameCount(limit: limit, frameShift: frameShift)
     precondition(frameCount > 0)
@@ -47,9 +48,10 @@ package final class FramePool: Sendable {
     table = unsafe FolioTable(base: metadata.base, frameCount: frameCount)
     self.frameShift = frameShift
     self.domain = domain
+    unsafe noteSharedMemory(arena.base, count: frameCount << frameShift)
     state = Monitor()
     unsafe buddies = BuddyAllocator(table: table)
-    unsafe slabs = [6, 9].map { NodeSlab(pool: self, fanOutShift: $0) }
+    unsafe slabs = nodeFanOutShifts.map { NodeSlab(pool: self, fanOutShift: $0) }
   }
 
   /// Frames that fit into a limit, metadata included.
@@ -78,6 +80,7 @@ package final class FramePool: Sendable {
     let frame = state.withLock { unsafe buddies.allocate(order: order) }
     if let frame {
       let folio = table[frame]
+      unsafe noteNewOwner(address(of: frame), count: frameByteCount << order)
       folio.references.storeRelaxed(FolioMetadata.frozenBit)
       folio.pins.storeRelaxed(0)
       folio.owner.storeRelaxed(0)
@@ -94,6 +97,7 @@ package final class FramePool: Sendable {
     let folio = table[frame]
     assert(folio.references.loadRelaxed() & FolioMetadata.frozenBit != 0)
     let order = folio.order
+    guard keeps(.deferredReuse) else { return free(frame) }
     folio.setState(.leaving, order: order)
     retirement.withLock {
       // Under the lock, so that periods on the list do not go down: a wait for the newest is one for all.
@@ -142,7 +146,7 @@ package final class FramePool: Sendable {
   /// The allocator of index nodes with this fan-out.
   package func nodes(fanOutShift: Int) -> NodeSlab {
     guard let slab = unsafe slabs.first(where: { $0.fanOutShift == fanOutShift }) else {
-      preconditionFailure("the pool has nodes of 2^6 and 2^9 slots")
+      preconditionFailure("the pool has no nodes of 2^\(fanOutShift) slots")
     }
     return slab
   }

@@ -126,6 +126,7 @@ package final class NodeSlab: NodeAllocator, Sendable {
       used += 1
       chunk.page.storeRelaxed(cutCount << 32 | used)
       if used == capacity(order: chunk.order) { unlinkRoomy(head) }
+      unsafe noteNewOwner(base, count: nodeByteCount)
       return unsafe Node.at(base: base, fanOut: fanOut)
     }
   }

@@ -113,7 +113,7 @@ package struct Node: @unchecked Sendable {
 
   /// Makes fresh memory an empty node. Nobody else has seen it yet.
   func initialise(parent: Node?, slotInParent: Int, shift: Int, fanOut: Int) {
-    unsafe base(fanOut: fanOut).initializeMemory(as: UInt8.self, repeating: 0, count: Node.byteCount(fanOut: fanOut))
+    unsafe zeroBytes(base(fanOut: fanOut), count: Node.byteCount(fanOut: fanOut))
     self.parent = parent.map { unsafe UInt64(UInt(bitPattern: $0.slots)) } ?? 0
     self.slotInParent = slotInParent
     self.shift = shift

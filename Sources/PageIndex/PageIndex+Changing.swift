@@ -215,7 +215,7 @@ extension PageIndex {
       }
       // A reader setting the access bit cannot bring the old word back: its compare-and-exchange names the whole word. Release keeps
       // this store before the unlinking.
-      slot.storeRelease(Entry.retry.word)
+      if keeps(.retryEntries) { slot.storeRelease(Entry.retry.word) }
     }
     dead.append(node)
   }
@@ -224,7 +224,7 @@ extension PageIndex {
   private func prune(_ start: Node) {
     var node = start
     while node.used == 0 {
-      for number in 0..<fanOut { node.slot(number).storeRelease(Entry.retry.word) }
+      if keeps(.retryEntries) { for number in 0..<fanOut { node.slot(number).storeRelease(Entry.retry.word) } }
       let parent = node.parentNode
       if let parent {
         parent.slot(node.slotInParent).storeRelease(0)
@@ -259,6 +259,7 @@ extension PageIndex.Location {
   /// - Cost: one locked instruction, at most once for each slot and pass of reclaim (P2's exception).
   package func setAccessed() {
     assert(entry.isFolio)
+    guard keeps(.accessBitByComparison) else { return slot.storeRelaxed(entry.word | Entry.accessedBit) }
     _ = slot.compareExchangeRelaxed(expected: entry.word, desired: entry.word | Entry.accessedBit)
   }
 }

@@ -105,7 +105,7 @@ public final class PageIndex: @unchecked Sendable {
 
   /// A version for a hole that no hole of this index has had. Expects the lock held.
   package func nextHoleVersion() -> UInt64 {
-    holeVersion += 1
+    if keeps(.holeVersions) { holeVersion += 1 }
     return holeVersion
   }
 
@@ -116,7 +116,7 @@ public final class PageIndex: @unchecked Sendable {
   /// awaited. Before that version comes again there is another grace period, which began after the version had gone, and so waits for this reader.
   package func successor(of entry: Entry) -> UInt64? {
     let next = successorAfterGracePeriod(of: entry)
-    return next & (1 << UInt64(geometry.versionBits - 1) - 1) == 0 ? nil : next
+    return next & (1 << UInt64(geometry.versionBits - 1) - 1) == 0 && keeps(.gracePeriodBeforeWrap) ? nil : next
   }
 
   /// The version after an entry's own, for whoever has waited for a grace period while nobody else could change it.

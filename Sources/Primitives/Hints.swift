@@ -9,9 +9,11 @@ package func compilerFence() { pagecache_compiler_fence() }
 @inlinable @inline(__always)
 package func prefetch(_ address: UnsafeRawPointer) { unsafe pagecache_prefetch(address) }
 
-/// Tells the processor that the caller spins.
-@inlinable @inline(__always)
-package func spinHint() { pagecache_spin_hint() }
+#if !RaceLaboratory
+  /// Tells the processor that the caller spins.
+  @inlinable @inline(__always)
+  package func spinHint() { pagecache_spin_hint() }
+#endif
 
 /// Keeps a value that nobody uses, so that measured work is not optimised away.
 @inlinable @inline(__always)

@@ -1,40 +1,48 @@
 import Glibc
 
-/// Copies bytes that another thread may be changing.
-///
-/// The result is only meaningful if the caller finds afterwards, by a version or a count, that nothing changed. `memcpy` is what
-/// every sequence lock in the field uses here: the C11 model has no cheaper word for "these bytes may be garbage, I will look".
-/// ThreadSanitizer builds copy by relaxed atomic words instead, so that the tool sees an atomic access and not a race.
-@inlinable @inline(__always)
-package func racyCopy(to destination: UnsafeMutableRawPointer, from source: UnsafeRawPointer, count: Int) {
-  #if ThreadSanitizer
-    unsafe relaxedCopy(to: destination, from: source, count: count)
-  #else
-    // Safe: the callers vouch for `count` bytes at both ends.
-    unsafe _ = memcpy(destination, source, count)
-  #endif
-}
+#if !RaceLaboratory
+  /// Copies bytes that another thread may be changing.
+  ///
+  /// The result is only meaningful if the caller finds afterwards, by a version or a count, that nothing changed. `memcpy` is what
+  /// every sequence lock in the field uses here: the C11 model has no cheaper word for "these bytes may be garbage, I will look".
+  /// ThreadSanitizer builds copy by relaxed atomic words instead, so that the tool sees an atomic access and not a race.
+  @inlinable @inline(__always)
+  package func racyCopy(to destination: UnsafeMutableRawPointer, from source: UnsafeRawPointer, count: Int) {
+    #if ThreadSanitizer
+      unsafe relaxedCopy(to: destination, from: source, count: count)
+    #else
+      // Safe: the callers vouch for `count` bytes at both ends.
+      unsafe _ = memcpy(destination, source, count)
+    #endif
+  }
 
-/// Copies bytes to where other threads may be reading: they will find that something has changed, and not use what they got.
-@inlinable @inline(__always)
-package func racyStore(to destination: UnsafeMutableRawPointer, from source: UnsafeRawPointer, count: Int) {
-  #if ThreadSanitizer
-    unsafe relaxedStore(to: destination, from: source, count: count)
-  #else
-    // Safe: the callers vouch for `count` bytes at both ends.
-    unsafe _ = memcpy(destination, source, count)
-  #endif
-}
+  /// Copies bytes to where other threads may be reading: they will find that something has changed, and not use what they got.
+  @inlinable @inline(__always)
+  package func racyStore(to destination: UnsafeMutableRawPointer, from source: UnsafeRawPointer, count: Int) {
+    #if ThreadSanitizer
+      unsafe relaxedStore(to: destination, from: source, count: count)
+    #else
+      // Safe: the callers vouch for `count` bytes at both ends.
+      unsafe _ = memcpy(destination, source, count)
+    #endif
+  }
 
-/// Fills bytes with zero where other threads may be reading.
-@inlinable @inline(__always)
-package func racyZero(_ destination: UnsafeMutableRawPointer, count: Int) {
-  #if ThreadSanitizer
-    unsafe relaxedStore(to: destination, from: nil, count: count)
-  #else
+  /// Fills bytes with zero where other threads may be reading.
+  @inlinable @inline(__always)
+  package func racyZero(_ destination: UnsafeMutableRawPointer, count: Int) {
+    #if ThreadSanitizer
+      unsafe relaxedStore(to: destination, from: nil, count: count)
+    #else
+      unsafe _ = memset(destination, 0, count)
+    #endif
+  }
+
+  /// Fills with zero bytes: what reading a hole or a tail past end of file is.
+  @inlinable @inline(__always)
+  package func zeroBytes(_ destination: UnsafeMutableRawPointer, count: Int) {
     unsafe _ = memset(destination, 0, count)
-  #endif
-}
+  }
+#endif
 
 /// Reads a byte of every page of some memory, so that copying from it soon will not fault.
 package func makeResident(_ bytes: UnsafeRawBufferPointer) {
@@ -46,12 +54,6 @@ package func makeResident(_ bytes: UnsafeRawBufferPointer) {
   }
   if let last = unsafe bytes.last { sum &+= UInt64(last) }
   keep(sum)
-}
-
-/// Fills with zero bytes: what reading a hole or a tail past end of file is.
-@inlinable @inline(__always)
-package func zeroBytes(_ destination: UnsafeMutableRawPointer, count: Int) {
-  unsafe _ = memset(destination, 0, count)
 }
 
 #if ThreadSanitizer

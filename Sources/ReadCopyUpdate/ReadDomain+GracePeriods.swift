@@ -67,7 +67,7 @@ extension ReadDomain {
       // It worked when the domain was made. A kernel short of memory can refuse once; anything else cannot be made good: readers have no
       // fence, and to go on without one would hand out memory that they read.
       while true {
-        let error = pagecache_membarrier()
+        let error = processFence()
         if error == 0 { break }
         precondition(
           error == ENOMEM,

@@ -42,6 +42,10 @@ static inline void pagecache_set_thread_record(size_t slot, void *_Nullable reco
   pagecache_fast_records[slot] = fast ? record : NULL;
 }
 
+/// Takes the calling thread's tables away and puts others in their place, records and fast records: for threads of a model, which share one thread of
+/// the system.
+void pagecache_exchange_thread_records(void *_Nullable *_Nonnull saved, void *_Nullable const *_Nonnull restored);
+
 /// Orders the compiler, not the processor.
 static inline void pagecache_compiler_fence(void) { __asm__ volatile("" ::: "memory"); }
 

@@ -17,7 +17,9 @@ extension FileCore {
   @inline(__always)
   func successor(of entry: Entry, mayWrap: Bool) -> Entry? {
     let version: UInt64
-    if let next = index.successor(of: entry) {
+    if !keeps(.versions) {
+      version = entry.version
+    } else if let next = index.successor(of: entry) {
       version = next
     } else if mayWrap {
       version = index.successorAfterGracePeriod(of: entry)
@@ -43,13 +45,14 @@ extension FileCore {
 
   /// Whether somebody besides the index holds a folio. Before it is marked, a guess; after that and a fence, the truth: see `CachedFile.borrow`.
   func isBorrowed(_ entry: Entry) -> Bool {
-    engine.pool.table[entry.headFrame(shift: engine.pool.frameShift)].references.loadRelaxed() != 1
+    keeps(.loansRespected)
+      && engine.pool.table[entry.headFrame(shift: engine.pool.frameShift)].references.loadRelaxed() != 1
   }
 
   /// Marks an entry. Relaxed: the fence in `confirmMarks` orders it before the bytes.
   func mark(_ location: PageIndex.Location) {
     // A store will do: the lock is held, and a reader's compare-and-exchange of the access bit names the whole word.
-    location.slot.storeRelaxed(location.entry.word | Entry.changingBit)
+    if keeps(.marks) { location.slot.storeRelaxed(location.entry.word | Entry.changingBit) }
   }
 
   /// Whether nobody has borrowed what has been marked; else the marks are taken off again: nothing has changed. Expects the index lock held.
@@ -57,7 +60,7 @@ extension FileCore {
   /// A borrower counts, then looks at the entry; this marks, then looks at the count. Sequentially consistent, both: one of them sees the other. The
   /// fence also keeps the marks before the first byte that is changed (R13); it pairs with the acquire fence of a reader's check.
   func confirmMarks(_ slots: [MarkedSlot]) -> Bool {
-    sequentialFence()
+    if keeps(.markFence) { sequentialFence() }
     if slots.allSatisfy({ !isBorrowed($0.location.entry) }) { return true }
     // Release: as strong as any word that names a frame.
     for slot in slots { slot.location.slot.storeRelease(slot.location.entry.word) }
@@ -92,7 +95,7 @@ extension FileCore {
 
   /// Takes a folio's reference of the index back, once none of its slots is in the index.
   func release(heads: [UInt64]) {
-    for head in heads { engine.pool.giveBackReference(head) }
+    if keeps(.replacedReleased) { for head in heads { engine.pool.giveBackReference(head) } }
   }
 
   /// Whoever has borrowed a folio keeps it as it is; the file gets other frames, for all of its pages. Expects the index lock held.
@@ -171,7 +174,9 @@ extension FileCore {
     metadata.page.storeRelaxed(page)
     metadata.setState(.cached, order: 0)
     metadata.thaw(to: 1)
-    let changing = entry(frame: frame, version: 0, flags: Entry.changingBit)
+    let changing = entry(
+      frame: frame, version: 0,
+      flags: keeps(.newPagesAsChanging) ? Entry.changingBit : Entry.upToDateBit | Entry.accessedBit)
     index.store(page, order: 0, reserve: &nodes) { _ in changing }
     guard let location = index.locate(page) else { preconditionFailure("it has just been stored") }
     // Version 0, also now: nobody accepts a word that is marked, and the frame is new.

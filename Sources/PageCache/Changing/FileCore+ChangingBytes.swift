@@ -112,7 +112,7 @@ extension FileCore {
         page += 1
         continue
       }
-      mark(location)
+      if keeps(.marksOnAll) || slots.isEmpty { mark(location) }
       slots.append(MarkedSlot(location: location, page: page, published: published, isInPlace: true))
       page = page | (1 << location.shift - 1) + 1
     }
@@ -120,7 +120,7 @@ extension FileCore {
     let end = max(length, range.upperBound)
     if end > length { index.cover(pages: pageCount(end), reserve: &change.nodes) }
     let replaced = storePrepared(&change, slots: &slots)
-    if end > length { publishLocked(length: end) }
+    if end > length, keeps(.lengthWithinMarks) { publishLocked(length: end) }
     return (slots, replaced)
   }
 

@@ -41,7 +41,7 @@ extension FileCore {
         index.unlock()
         // Safe: inside what the slots name.
         unsafe forEachPart(of: range, in: slots.inPlace) { address, part in
-          unsafe racyZero(address, count: part.count)
+          if keeps(.cutTailZeroed) { unsafe racyZero(address, count: part.count) }
         }
         index.lock()
         var heads = slots.replaced
@@ -132,7 +132,7 @@ extension FileCore {
     if !whole.isEmpty {
       var page = whole.lowerBound
       while page < whole.upperBound, let found = index.next(from: page, through: whole.upperBound - 1) {
-        if found.entry.isFolio, !found.entry.isChanging { mark(found.location) }
+        if found.entry.isFolio, !found.entry.isChanging, keeps(.marksOnWhatGoes) { mark(found.location) }
         page = found.lastPage + 1
       }
     }

@@ -57,12 +57,12 @@ extension FileCore {
   func closeGate() {
     index.withLock {
       unsafe gateClosers += 1
-      words.size.storeRelaxed(0)
+      if keeps(.gateCloses) { words.size.storeRelaxed(0) }
     }
     // Sequentially consistent inside, after the store above.
-    engine.domain.synchronize()
+    if keeps(.gateWaitsForReaders) { engine.domain.synchronize() }
     index.lock()
-    while words.passes.loadSequential() != 0 { index.wait() }
+    while keeps(.gateWaitsForPasses), words.passes.loadSequential() != 0 { index.wait() }
     index.unlock()
   }
 

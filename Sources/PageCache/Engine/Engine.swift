@@ -41,6 +41,7 @@ final class Engine: Sendable {
     do {
       pool = try FramePool(
         limit: configuration.memoryLimit, kind: configuration.arenaKind, frameShift: configuration.frameShift,
+        nodeFanOutShifts: configuration.fanOutShift.map { [$0] } ?? [6, 9],
         populate: configuration.populatesArena, lock: configuration.locksArena, domain: domain)
     } catch {
       throw refuse(.memory(call: error.operation, errno: .init(rawValue: error.code), byteCount: error.byteCount))

@@ -193,7 +193,7 @@ extension FileCore {
       return
     }
     record.counter(Counter.filledBytes).addAsOnlyWriter(UInt64(range.count))
-    zeroTail(folios, end: range.upperBound)
+    if keeps(.tailZeroed) { zeroTail(folios, end: range.upperBound) }
     for folio in folios {
       let metadata = engine.pool.table[folio.frame]
       metadata.owner.storeRelaxed(number)

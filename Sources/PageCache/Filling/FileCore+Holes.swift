@@ -40,7 +40,7 @@ extension FileCore {
     guard endPage > first else { return first...first }
     // The hole may begin before the page that was missed. Ask from where the unknown begins: one question more, once for a hole.
     var startPage = first
-    if isQuiet, let unknown = startOfUnknown(before: first), unknown < first {
+    if isQuiet || !keeps(.quietHoles), let unknown = startOfUnknown(before: first), unknown < first {
       if Int64(unknown << frameShift) >= state.size {
         startPage = unknown
       } else if case .some(let extent) = try? store.extent(at: Int64(unknown << frameShift)), extent.isHole,
@@ -99,7 +99,7 @@ extension FileCore {
         guard reserve.count >= index.boundaryNodesNeeded(from: wide.lowerBound, through: wide.upperBound) else {
           return nil
         }
-        let isStill = unsafe isQuiet && before == changesBegun && self.length == length
+        let isStill = unsafe isQuiet && before == changesBegun && self.length == length || !keeps(.quietHoles)
         let range = isStill ? wide : narrow
         return storeHoleInGap(range, at: narrow.lowerBound, reserve: &reserve)
       }

@@ -33,6 +33,10 @@ final class FrameBudget: Sendable {
 
   /// Reserves frames, waiting for them.
   func reserve(_ count: Int) {
+    guard keeps(.oneStepReservation) || count == 1 else {
+      for _ in 0..<count { reserve(1) }
+      return
+    }
     let event = Event()
     reserve(count) { event.set() }
     event.wait()

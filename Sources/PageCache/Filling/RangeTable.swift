@@ -1,3 +1,5 @@
+import Primitives
+
 /// Who works on which pages of one file: the file's range lock. Expects its owner's lock held.
 ///
 /// First come, first served: a claim is granted when it agrees with every claim that came before it and is still there. So a wide claim is not
@@ -20,16 +22,17 @@ struct RangeTable {
     /// changingStore         -          -             -              -
     @inline(__always)
     func agrees(with other: Mode) -> Bool {
+      guard keeps(.claimsExclude) else { return true }
       switch (self, other) {
-      case (.reading, .reading), (.reading, .writingBack), (.writingBack, .reading): true
-      case (.writingBack, .changingCache), (.changingCache, .writingBack): true
-      default: false
+      case (.reading, .reading), (.reading, .writingBack), (.writingBack, .reading): return true
+      case (.writingBack, .changingCache), (.changingCache, .writingBack): return true
+      default: return false
       }
     }
 
     /// Whether fills of the same pages must be over, and none may begin.
     @inline(__always)
-    var excludesFills: Bool { self == .changingCache || self == .changingStore }
+    var excludesFills: Bool { keeps(.claimsExclude) && (self == .changingCache || self == .changingStore) }
   }
 
   struct Claim {

@@ -37,3 +37,9 @@ extension CachedFile {
     return ranges
   }
 }
+
+// For tests: what can otherwise only be brought about by the right memory limit.
+extension CachedFile {
+  /// Evicts the folio that covers a page, if nobody holds it and nothing is owed for it.
+  package func evict(page: UInt64) -> Bool { engine.evict(keepsWords, page: page) }
+}

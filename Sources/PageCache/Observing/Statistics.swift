@@ -97,6 +97,12 @@ extension PageCache {
       hugePages: pool.arena.hugePageStatus())
   }
 
+  /// Frames that nobody has. For tests.
+  package var freeFrames: Int { engine.pool.freeFrames }
+
+  /// Frames in chunks of index nodes, of which a few stay when all nodes have gone. For tests.
+  package var nodeFramesLeft: Int { engine.pool.nodeFrames }
+
   /// Waits for a grace period and frees what waits for it. For tests: the cache does so by itself when it needs frames.
   package func reclaimDeferred() { engine.pool.reclaimRetired(waiting: true) }
 }

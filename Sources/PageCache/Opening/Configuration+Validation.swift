@@ -37,6 +37,11 @@ extension PageCache.Configuration {
   /// Frames that one call of the atomic length can need: its own, and those of the large folios at its two ends.
   var framesOfOneCall: Int {
     let pages = (maximumAtomicLength + (1 << frameShift) - 1) >> frameShift + 1
+    if let fanOutShift {
+      let geometry = IndexGeometry(fanOutShift: fanOutShift)
+      let nodes = 2 * (63 / fanOutShift + 1) + pages
+      return frames(forPages: pages, nodeByteCount: nodes * geometry.nodeByteCount)
+    }
     // Of the nodes: two on each of seven levels of 512 slots, or what 64 slots need, whichever is more; the leaves of 64 slots besides.
     let nodeBytes =
       14 * IndexGeometry(fanOutShift: 9).nodeByteCount

@@ -24,13 +24,15 @@ extension FileCore {
     _ pages: ClosedRange<UInt64>, shortens: Bool, operation: CacheError.Operation, range: Range<Int64>?,
     _ body: () throws(CacheError) -> Result?
   ) throws(CacheError) -> Result? {
-    if shortens { closeGate() }
+    if shortens, keeps(.gateBeforeClaims) { closeGate() }
     defer { if shortens { index.withLock { openGateLocked() } } }
     let frames = engine.configuration.framesOfOneCall
-    engine.budget.reserve(frames)
+    if keeps(.framesBeforeClaims) { engine.budget.reserve(frames) }
     defer { engine.budget.giveBack(frames) }
     let claim = self.claim(foliosAround(pages), .changingStore)
     defer { letGo(claim) }
+    if !keeps(.framesBeforeClaims) { engine.budget.reserve(frames) }
+    if shortens, !keeps(.gateBeforeClaims) { closeGate() }
     if index.withLock({ unsafe isClosing }) { throw error(operation, range, .closed) }
     return try body()
   }

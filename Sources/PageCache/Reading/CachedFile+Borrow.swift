@@ -93,7 +93,9 @@ extension CachedFile {
     guard folio.tryTakeReference() else { return nil }
     // On x86 the fetch-and-add was a full fence already; on ARM it was not.
     sequentialFence()
-    guard Entry(word: location.slot.loadAcquire()).isSame(as: entry), words.size.loadRelaxed() == size else {
+    guard !keeps(.confirmation) || Entry(word: location.slot.loadAcquire()).isSame(as: entry),
+      words.size.loadRelaxed() == size
+    else {
       if folio.giveBackReference() { engine.pool.retire(head) }
       return nil
     }

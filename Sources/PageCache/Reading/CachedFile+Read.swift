@@ -153,9 +153,9 @@ extension CachedFile {
   /// - Returns: bytes read, or what is in the way.
   func unclaimedHit<S: Sink>(offset: UInt64, count: Int, into sink: inout S, pass: inout ReadPass) -> Int {
     var result = generalHit(offset: offset, count: count, into: &sink, pass: &pass)
-    var patience = CachedFile.patience
-    while result != notServed, result < 0, patience > 0 {
-      patience -= 1
+    var attempts = CachedFile.attempts
+    while result != notServed, result < 0, attempts > 0 {
+      attempts -= 1
       for _ in 0..<CachedFile.spinsPerAttempt { spinHint() }
       result = generalHit(offset: offset, count: count, into: &sink, pass: &pass)
     }
@@ -164,8 +164,8 @@ extension CachedFile {
   }
 
   /// How often a read tries again before it takes its turn: about as long as a change of a few folios takes.
-  private static var patience: Int { 64 }
-  private static var spinsPerAttempt: Int { 24 }
+  private static var attempts: Int { patience(64) }
+  private static var spinsPerAttempt: Int { patience(24) }
 
   /// A hit while somebody waits to make the file shorter: by way of memory of its own, so that the caller's is changed only when it is certain.
   @inline(never)
@@ -180,7 +180,7 @@ extension CachedFile {
     let start = unsafe memory.baseAddress.unsafelyUnwrapped
     var own = unsafe ContiguousSink(start)
     let record = engine.domain.record()
-    for _ in 0..<4 {
+    for _ in 0..<patience(4) {
       engine.domain.enter(record)
       let result = Hit.general(words, limit: words.length, record: record, offset: offset, count: count, into: &own)
       record.exit()
@@ -206,7 +206,10 @@ extension CachedFile {
     slow.begin()
     defer { slow.release() }
     while true {
-      try slow.holdAll()
+      do throws(CacheError) { try slow.holdAll() } catch {
+        guard keeps(.errorsThrown) else { return 0 }
+        throw error
+      }
       if let copied = slow.copy(offset: offset, count: count, into: &sink) { return copied }
     }
   }

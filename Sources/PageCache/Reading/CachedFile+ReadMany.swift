@@ -151,7 +151,8 @@ extension Hit {
     let isSameSize = words.size.loadRelaxed() == size
     var isOvertaken = false
     for index in 0..<count where unsafe group[index].bytesRead != notServed {
-      let isUnchanged = unsafe slot(scratch[2 &* index]).loadRelaxed() == scratch[2 &* index &+ 1]
+      let isUnchanged =
+        unsafe !keeps(.entriesCheckedAgain) || slot(scratch[2 &* index]).loadRelaxed() == scratch[2 &* index &+ 1]
       if !isUnchanged || !isSameSize {
         unsafe group[index].bytesRead = notServed
         isOvertaken = true

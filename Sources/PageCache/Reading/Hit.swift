@@ -56,7 +56,8 @@ enum Hit {
     acquireFence()
     // The whole word, access bit and all: if reclaim cleared that meanwhile, `general` sets it again.
     // The words are found anew, which is a load instead of a register saved across the copy; a closed handle's file has no size.
-    guard location.slot.loadRelaxed() == entry.word, FileWords(word: active.loadRelaxed()).size.loadRelaxed() == size
+    guard !keeps(.entriesCheckedAgain) || location.slot.loadRelaxed() == entry.word,
+      !keeps(.sizeCheckedAgain) || FileWords(word: active.loadRelaxed()).size.loadRelaxed() == size
     else {
       return overtaken
     }
@@ -90,13 +91,13 @@ enum Hit {
     ).unsafelyUnwrapped
     unsafe racyCopy(to: destination, from: source, count: Int(truncatingIfNeeded: count))
     acquireFence()
-    number = 0
+    number = keeps(.entriesCheckedAgain) ? 0 : more &+ 1
     while number <= more {
       let word = unsafe SharedWord(at: slots + number &* 8).loadRelaxed()
       guard word == first.entry.word &+ UInt64(truncatingIfNeeded: number) &<< shift else { return overtaken }
       number &+= 1
     }
-    return words.size.loadRelaxed() == size ? Int(truncatingIfNeeded: count) : overtaken
+    return !keeps(.sizeCheckedAgain) || words.size.loadRelaxed() == size ? Int(truncatingIfNeeded: count) : overtaken
   }
 
   /// Copies up to `count` bytes, which may cross any number of slots. The caller has entered the read section.
@@ -120,14 +121,18 @@ enum Hit {
       sink.rewind()
       unsafe copy(words, scratch: record.scratch, slots: slots, offset: offset, count: count, into: &sink)
       acquireFence()
-      if limit.loadRelaxed() == size, unsafe areUnchanged(record.scratch, slots: slots) { return Int(count) }
+      if !keeps(.sizeCheckedAgain) || limit.loadRelaxed() == size,
+        unsafe !keeps(.entriesCheckedAgain) || areUnchanged(record.scratch, slots: slots)
+      {
+        return Int(count)
+      }
       failure = overtaken
       record.counter(Counter.retries).addAsOnlyWriter(1)
     }
     return failure
   }
 
-  private static var attempts: Int { 4 }
+  private static var attempts: Int { patience(4) }
 
   /// Notes every slot of the range in two words: its address, with its shift in the eight bits that user addresses do not use, and its entry.
   /// - Returns: how many slots, or `notServed` or `beingChanged` if one cannot be read.

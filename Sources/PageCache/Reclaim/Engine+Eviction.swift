@@ -63,9 +63,9 @@ extension Engine {
   }
 
   /// Rounds, a millisecond apart, in which nothing could be evicted before a caller is told so.
-  private static var fruitlessRounds: Int { 50 }
+  private static var fruitlessRounds: Int { patience(50) }
   /// The same while fills are at their stores: what they bring can be evicted. A dead store must not hold others up for ever.
-  private static var fruitlessRoundsBesideFills: Int { 5000 }
+  private static var fruitlessRoundsBesideFills: Int { patience(5000) }
 
   /// Retires about `frames` frames of folios that nobody holds, and, if told to spare them, that nobody read since the hand last passed.
   /// - Returns: frames retired.
@@ -92,6 +92,15 @@ extension Engine {
       }
     }
     return retired
+  }
+
+  /// Evicts one folio. For tests.
+  /// - Returns: false if somebody holds it, its file owes it, or it is not there.
+  func evict(_ file: FileCore, page: UInt64) -> Bool {
+    let found = file.index.withLock { file.index.next(from: page, through: page) }
+    guard let found, found.entry.isFolio else { return false }
+    let head = found.entry.headFrame(shift: pool.frameShift)
+    return evict(head, owner: file.number, page: pool.table[head].page.loadRelaxed(), sparingAccessed: false)
   }
 
   /// Evicts one folio if it still is what its metadata said, was not read lately, and nobody holds it.
@@ -126,7 +135,7 @@ extension Engine {
   private func isEvictable(_ file: FileCore, from first: UInt64, through last: UInt64) -> Bool {
     var page = first
     while page <= last, let found = file.index.next(from: page, through: last) {
-      if found.entry.isChanging || file.isOwed(found.location, page: found.page) { return false }
+      if found.entry.isChanging || keeps(.owedStays) && file.isOwed(found.location, page: found.page) { return false }
       page = found.lastPage + 1
     }
     return true

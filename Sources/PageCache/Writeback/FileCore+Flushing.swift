@@ -173,7 +173,7 @@ extension FileCore {
     if let failure {
       // Of what was given to the store since the last flush that succeeded, nobody knows what it still has (B6): all of it is dirty again.
       unsafe failures.add(failure)
-      makeDirtyAgain()
+      if keeps(.failedFlushDirties) { makeDirtyAgain() }
     } else {
       unsafe storeState.durableChanges = max(storeState.durableChanges, covered)
       unsafe storeState.changedSince = storeState.changes == covered ? nil : monotonicNanoseconds()
@@ -258,7 +258,7 @@ extension FileCore {
   func awaitWriteBacks() {
     index.withLock {
       let last = unsafe transfers.last
-      while unsafe transfers.isAnyLeft(upTo: last) {
+      while unsafe keeps(.transfersAwaited) && transfers.isAnyLeft(upTo: last) {
         unsafe waitingForTransfers += 1
         index.wait()
         unsafe waitingForTransfers -= 1

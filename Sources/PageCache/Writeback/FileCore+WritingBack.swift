@@ -75,7 +75,8 @@ extension FileCore {
         continue
       }
       unsafe changeMarks(
-        found.location, page: found.page, add: MarkSet(debt.writtenMark), remove: MarkSet(.dirty))
+        found.location, page: found.page, add: MarkSet(debt.writtenMark),
+        remove: keeps(.clearThenRead) ? MarkSet(.dirty) : [])
       if unsafe debt.writtenSince == nil { unsafe debt.writtenSince = monotonicNanoseconds() }
       batch.slots.append((found.page, found.pageCount))
       batch.next = found.lastPage + 1
@@ -143,6 +144,7 @@ extension FileCore {
       guard found.entry.isFolio else { continue }
       let added =
         isWritten ? markWritten(found.location, page: found.page) : markDirty(found.location, page: found.page)
+      if !keeps(.clearThenRead), isWritten { changeMarks(found.location, page: found.page, remove: MarkSet(.dirty)) }
       // It was owed all the while; but for what a flush has cleared meanwhile.
       engine.dirtyBudget.giveBack(-added)
     }
@@ -186,14 +188,14 @@ extension FileCore {
       let at = unsafe destination + Int((page - first) << frameShift)
       // A writer of small pieces is faster than a copy of a whole page. He holds the lock for each of them; who marks and copies without it
       // has marked.
-      let isLocked = attempts >= 8
+      let isLocked = attempts >= patience(8)
       if isLocked { index.lock() }
       engine.domain.enter(record)
       let copied = unsafe copyStable(page, most: first + count - page, to: at)
       record.exit()
       if isLocked { index.unlock() }
       attempts = copied == 0 ? attempts + 1 : 0
-      if copied == 0 { for _ in 0..<200 { spinHint() } }
+      if copied == 0 { for _ in 0..<patience(200) { spinHint() } }
       page += copied
     }
   }

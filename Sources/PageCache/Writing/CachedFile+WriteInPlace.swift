@@ -184,9 +184,9 @@ extension FileCore {
   }
 
   private func markUnlessLent(_ run: SlotRun) -> Bool {
-    forEach(run) { location, _, _ in mark(location) }
+    forEach(run) { location, _, number in if keeps(.marksOnAll) || number == 0 { mark(location) } }
     // Keeps the marks before the looks at the counts, and before the bytes (R13): see `confirmMarks`.
-    sequentialFence()
+    if keeps(.markFence) { sequentialFence() }
     var isLent = false
     forEach(run) { location, _, _ in if isBorrowed(location.entry) { isLent = true } }
     guard isLent else { return true }

@@ -114,6 +114,7 @@ extension FileCore {
     let wasOwed = waits && marked.slots.contains { isOwed($0.location, page: $0.page) }
     owed = publish(marked.slots, debt: isThrough ? .written : .dirty)
     noteChangeLocked()
+    if !keeps(.lengthWithinMarks), range.upperBound > length { publishLocked(length: range.upperBound) }
     if let point, waits {
       unsafe holdBack(marked.slots, until: point, since: wasOwed ? debt.durableChanges : debt.changes - 1)
     }

@@ -1,0 +1,49 @@
+#if RaceLaboratory
+  import Primitives
+  import RaceLaboratory
+
+  /// A small program that a row of the ledger is about, and the safeguards without which it must fail.
+  struct Litmus {
+    /// The row, and which of its tests.
+    let name: String
+    /// What is tried.
+    let about: String
+    var mutants: [Safeguard] = []
+    /// Preemptions in one execution, at most; nil for any number.
+    var bound: Int? = 3
+    /// Whether it must fail as it is: a planted bug.
+    var isBroken = false
+    let threads: Int
+    let make: () -> Program
+
+    /// A test of acts on files.
+    init(
+      _ name: String, _ about: String, mutants: [Safeguard] = [], bound: Int? = 3, start: Start = Start(),
+      threads: [(name: String, acts: [Act])]
+    ) {
+      self.init(name, about, mutants: mutants, bound: bound, threads: threads.count) {
+        let world = World(start, threads: threads.count)
+        let history = History(
+          threads: threads.count, mayRefuse: start.failingReads + start.failingFlushes + start.failingWrites > 0)
+        return Program(
+          threads: threads.map { thread in
+            (thread.name, { for act in thread.acts { history.perform(act, on: world) } })
+          },
+          check: { world.finish(history) })
+      }
+    }
+
+    init(
+      _ name: String, _ about: String, mutants: [Safeguard] = [], bound: Int? = 3, isBroken: Bool = false, threads: Int,
+      make: @escaping () -> Program
+    ) {
+      self.name = name
+      self.about = about
+      self.mutants = mutants
+      self.bound = bound
+      self.isBroken = isBroken
+      self.threads = threads
+      self.make = make
+    }
+  }
+#endif

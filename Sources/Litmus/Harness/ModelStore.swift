@@ -1,0 +1,190 @@
+#if RaceLaboratory
+  import BackingStores
+  import Primitives
+  import RaceLaboratory
+
+  /// A store of a few pages, of which every call is a step, or one for each page that it touches.
+  final class ModelStore: BackingStore, @unchecked Sendable {
+    let name: String
+    let identity: StoreIdentity
+    /// What is there now, and what a power cut would leave.
+    private(set) var bytes: [UInt8]
+    private(set) var durable: [UInt8]
+    /// Pages without storage.
+    private var holes: Set<Int> = []
+    private let order = ModelMutex()
+    /// Flushes that fail from now on, and lose what was written.
+    var failingFlushes = 0
+    /// Reads that fail from now on.
+    var failingReads = 0
+    var failingWrites = 0
+    /// Whether it says where its holes are.
+    var knowsHoles: Bool
+    private var changes: Int64 = 0
+
+    static let pageSize = 256
+
+    init(name: String, bytes: [UInt8], holes: Set<Int> = []) {
+      self.name = name
+      identity = StoreIdentity(realm: "model", object: name)
+      self.bytes = bytes
+      durable = bytes
+      self.holes = holes
+      knowsHoles = !holes.isEmpty
+    }
+
+    /// Nothing fails any more.
+    func heal() {
+      failingReads = 0
+      failingWrites = 0
+      failingFlushes = 0
+    }
+
+    private func step(_ text: @autoclosure () -> String, line: UInt = #line) {
+      Explorer.shared.call("\(name): \(text())", order, Site(#fileID, line))
+    }
+
+    func status() throws(StoreError) -> StoreStatus {
+      let allocated = Int64((bytes.count + Self.pageSize - 1) / Self.pageSize - holes.count) * Int64(Self.pageSize)
+      return StoreStatus(
+        size: Int64(bytes.count), changeStamp: .init(seconds: changes, nanoseconds: 0), allocatedBytes: allocated)
+    }
+
+    func read(_ request: StoreReadRequest, completion: @escaping @Sendable (Result<Int, StoreError>) -> Void) {
+      var position = Int(request.offset)
+      var done = 0
+      if failingReads > 0 {
+        step("read fails")
+        failingReads -= 1
+        return completion(
+          .failure(StoreError(operation: .read, store: name, range: request.range, cause: .system(.ioError))))
+      }
+      for number in unsafe request.segments.indices {
+        let segment = unsafe request.segments[number]
+        var within = 0
+        while within < segment.count {
+          let count = min(segment.count - within, Self.pageSize)
+          step("reads \(position)..<\(position + count)")
+          let there = max(0, min(bytes.count - position, count))
+          if there > 0 {
+            unsafe bytes.withUnsafeBytes {
+              unsafe racyStore(
+                to: segment.baseAddress! + within, from: $0.baseAddress! + position, count: there)
+            }
+          }
+          done += there
+          position += count
+          within += count
+        }
+      }
+      completion(.success(done))
+    }
+
+    func write(_ request: StoreWriteRequest) throws(StoreError) -> Int {
+      if failingWrites > 0 {
+        step("write fails")
+        failingWrites -= 1
+        throw StoreError(operation: .write, store: name, range: request.range, cause: .system(.ioError))
+      }
+      var position = Int(request.offset)
+      var done = 0
+      for number in unsafe request.segments.indices {
+        let segment = unsafe request.segments[number]
+        var within = 0
+        while within < segment.count {
+          // Up to the end of a page.
+          let count = min(segment.count - within, Self.pageSize - position % Self.pageSize)
+          step("writes \(position)..<\(position + count)")
+          changes += 1
+          if bytes.count < position + count {
+            let first = (bytes.count + Self.pageSize - 1) / Self.pageSize
+            let last = (position + count - 1) / Self.pageSize
+            bytes += Array(repeating: 0, count: position + count - bytes.count)
+            if first < last { holes.formUnion(first..<last) }
+          }
+          for place in 0..<count { unsafe bytes[position + place] = segment[within + place] }
+          holes.remove(position / Self.pageSize)
+          position += count
+          within += count
+          done += count
+        }
+      }
+      return done
+    }
+
+    func flush(dataOnly: Bool) throws(StoreError) {
+      if failingFlushes > 0 {
+        step("flush fails")
+        failingFlushes -= 1
+        bytes = durable
+        throw StoreError(operation: .flush, store: name, cause: .system(.ioError))
+      }
+      step("flushes")
+      durable = bytes
+    }
+
+    func resize(to size: Int64) throws(StoreError) {
+      step("resizes to \(size)")
+      changes += 1
+      let size = Int(size)
+      if size < bytes.count {
+        bytes.removeLast(bytes.count - size)
+        holes = holes.filter { $0 * Self.pageSize < size }
+      } else if size > bytes.count {
+        let first = (bytes.count + Self.pageSize - 1) / Self.pageSize
+        bytes += Array(repeating: 0, count: size - bytes.count)
+        let end = (size + Self.pageSize - 1) / Self.pageSize
+        if first < end { holes.formUnion(first..<end) }
+      }
+    }
+
+    func change(_ change: StoreRangeChange, _ range: Range<Int64>) throws(StoreError) {
+      let range = Int(range.lowerBound)..<Int(range.upperBound)
+      step("\(change) \(range)")
+      changes += 1
+      switch change {
+      case .punchHole, .zero:
+        for place in range where place < bytes.count { bytes[place] = 0 }
+        for page in 0..<(bytes.count + Self.pageSize - 1) / Self.pageSize
+        where change == .punchHole && range.lowerBound <= page * Self.pageSize
+          && range.upperBound >= min((page + 1) * Self.pageSize, bytes.count)
+        {
+          holes.insert(page)
+        }
+      case .collapse:
+        bytes.removeSubrange(range)
+        holes = []
+      case .insert:
+        bytes.insert(contentsOf: Array(repeating: 0, count: range.count), at: range.lowerBound)
+        holes = []
+      case .allocate, .unshare:
+        break
+      }
+    }
+
+    func clone(_ range: Range<Int64>, of source: any BackingStore, to offset: Int64) throws(StoreError) {
+      guard let source = source as? ModelStore else {
+        throw StoreError(operation: .clone, store: name, cause: .unsupported)
+      }
+      step("clones")
+      changes += 1
+      let copy = Array(source.bytes[Int(range.lowerBound)..<Int(range.upperBound)])
+      let end = Int(offset) + copy.count
+      if bytes.count < end { bytes += Array(repeating: 0, count: end - bytes.count) }
+      bytes.replaceSubrange(Int(offset)..<end, with: copy)
+      holes = []
+    }
+
+    func extent(at offset: Int64) throws(StoreError) -> StoreExtent {
+      guard knowsHoles else { return StoreExtent(isHole: false, end: .max) }
+      step("tells of \(offset)")
+      var page = Int(offset) / Self.pageSize
+      let isHole = holes.contains(page)
+      while holes.contains(page) == isHole, page * Self.pageSize < bytes.count { page += 1 }
+      return StoreExtent(isHole: isHole, end: page * Self.pageSize >= bytes.count ? .max : Int64(page * Self.pageSize))
+    }
+
+    func prepareToWrite() throws(StoreError) {}
+    func close() {}
+  }
+#endif

@@ -1,0 +1,149 @@
+#if RaceLaboratory
+  import RaceLaboratory
+#endif
+
+/// What keeps a protocol right, piece by piece. In the race laboratory each can be taken away, to see that its litmus test notices: a mutant. Anywhere else all
+/// of them are there, and asking costs nothing.
+@frozen
+public enum Safeguard: String, Sendable, CaseIterable {
+  // Reading.
+
+  /// A frame that left the index waits for a grace period before somebody else gets it (P5).
+  case deferredReuse
+  /// A reader looks at the entries again when it has copied.
+  case entriesCheckedAgain
+  /// ... and at the size.
+  case sizeCheckedAgain
+  /// A reference that was taken on the strength of an entry counts only if the entry still says the same.
+  case confirmation
+  /// The access bit is set by compare-and-exchange with the whole word.
+  case accessBitByComparison
+  /// A read that cannot get what it has begun with throws; it does not return less.
+  case errorsThrown
+
+  // The index.
+
+  /// Every slot of a node says `retry` before the node leaves the tree.
+  case retryEntries
+  /// A hole's version comes once.
+  case holeVersions
+  /// Half way through the versions, and at their end, the next one waits for a grace period.
+  case gracePeriodBeforeWrap
+
+  // Changing.
+
+  /// What is changed in place is marked before the first byte.
+  case marks
+  /// ... all of it.
+  case marksOnAll
+  /// What only goes is marked as well.
+  case marksOnWhatGoes
+  /// A full fence between the marks and what comes after them.
+  case markFence
+  /// What was changed in place has another version afterwards.
+  case versions
+  /// A page that takes the place of nothing, or of a hole, is stored as changing.
+  case newPagesAsChanging
+  /// The new length is published while the new entries are marked.
+  case lengthWithinMarks
+  /// What is lent is not changed in place.
+  case loansRespected
+  /// The bytes behind a new end are zeroed in the page where the file ends.
+  case cutTailZeroed
+
+  // The gate.
+
+  /// Who makes a file shorter keeps new hits out first.
+  case gateCloses
+  /// ... waits for those that are inside.
+  case gateWaitsForReaders
+  /// ... and for those that must try again.
+  case gateWaitsForPasses
+  /// ... before he claims anything.
+  case gateBeforeClaims
+
+  // Claims and frames.
+
+  /// Claims that do not agree wait for each other.
+  case claimsExclude
+  /// Frames are reserved before pages are claimed.
+  case framesBeforeClaims
+  /// All frames that a call can need are reserved in one step.
+  case oneStepReservation
+  /// What was found out of a hole is kept beyond the claim only if nobody could have changed the store meanwhile.
+  case quietHoles
+  /// What a fill brings is zero behind the end of the file.
+  case tailZeroed
+
+  // References.
+
+  /// Giving a reference back happens in a read section.
+  case putInSection
+  /// The index's own reference to a folio that was replaced is given back.
+  case replacedReleased
+
+  // Durability.
+
+  /// What the store does not safely have is not evicted.
+  case owedStays
+  /// A dirty mark is taken off before the page is read, not after it was written.
+  case clearThenRead
+  /// What a failed flush may have lost is dirty again.
+  case failedFlushDirties
+  /// Who needs what the store has waits for what is on its way there.
+  case transfersAwaited
+}
+
+/// Whether a safeguard is there: true, but for mutants in the race laboratory.
+@inlinable @inline(__always)
+package func keeps(_ safeguard: Safeguard) -> Bool {
+  #if RaceLaboratory
+    return !isTakenAway(safeguard)
+  #else
+    return true
+  #endif
+}
+
+/// How often something is tried before another way is taken. Twice in the race laboratory, which explores each try.
+@inlinable @inline(__always)
+package func patience(_ attempts: Int) -> Int {
+  #if RaceLaboratory
+    return min(attempts, 2)
+  #else
+    return attempts
+  #endif
+}
+
+/// Tells the race laboratory that threads share some memory without saying so at each access.
+@inlinable @inline(__always)
+package func noteSharedMemory(_ start: UnsafeMutableRawPointer, count: Int) {
+  #if RaceLaboratory
+    unsafe shareMemory(start, count: count)
+  #endif
+}
+
+/// Tells the race laboratory that some shared memory has a new owner.
+@inlinable @inline(__always)
+package func noteNewOwner(_ start: UnsafeMutableRawPointer, count: Int) {
+  #if RaceLaboratory
+    unsafe handOverMemory(start, count: count)
+  #endif
+}
+
+#if RaceLaboratory
+  /// The safeguard that is taken away.
+  nonisolated(unsafe) package var takenAway: Safeguard?
+
+  @usableFromInline
+  package func isTakenAway(_ safeguard: Safeguard) -> Bool { unsafe takenAway == safeguard }
+
+  @usableFromInline
+  package func shareMemory(_ start: UnsafeMutableRawPointer, count: Int) {
+    unsafe Explorer.shared.share(start, count: count)
+  }
+
+  @usableFromInline
+  package func handOverMemory(_ start: UnsafeMutableRawPointer, count: Int) {
+    unsafe Explorer.shared.handOver(start, count: count)
+  }
+#endif

@@ -1,0 +1,117 @@
+import Glibc
+
+/// Memory that threads share without saying so at each access: frames.
+@safe
+struct SharedRegion {
+  let start: UInt
+  let end: UInt
+  /// For each 256 bytes: who was given them last in this execution, and when by his own count.
+  var owners: [(thread: Int8, time: UInt32)]
+
+  static let blockShift: UInt = 8
+}
+
+// Copies of bytes that others may be changing, a word at a time: each word is a relaxed load or store, so that a copy can be overtaken in the middle, and can see
+// some words old and some new.
+extension Explorer {
+  /// Notes that threads share some memory. Until the execution ends.
+  package func share(_ start: UnsafeMutableRawPointer, count: Int) {
+    let first = UInt(bitPattern: start)
+    let blocks = (count + 255) >> Int(SharedRegion.blockShift)
+    shared.append(
+      SharedRegion(start: first, end: first + UInt(count), owners: Array(repeating: (-1, 0), count: blocks)))
+  }
+
+  private func region(of address: UInt) -> Int? { shared.firstIndex { address >= $0.start && address < $0.end } }
+
+  private func isShared(_ address: UInt) -> Bool { region(of: address) != nil || table.contains(address) }
+
+  /// Notes that some shared memory has a new owner: whoever reads it without knowing that reads what is not his.
+  package func handOver(_ start: UnsafeMutableRawPointer, count: Int) {
+    guard isExploring, count > 0, let region = region(of: UInt(bitPattern: start)) else { return }
+    let first = (UInt(bitPattern: start) - shared[region].start) >> SharedRegion.blockShift
+    let last = (UInt(bitPattern: start) + UInt(count) - 1 - shared[region].start) >> SharedRegion.blockShift
+    // From its next step on, others can know of it.
+    let time = current.clock[current.number] + 1
+    for block in first...last { shared[region].owners[Int(block)] = (Int8(current.number), time) }
+  }
+
+  func checkReuse(_ address: UnsafeMutableRawPointer, _ me: ModelThread) {
+    let address = UInt(bitPattern: address)
+    guard let region = region(of: address) else { return }
+    let (owner, time) = shared[region].owners[Int((address - shared[region].start) >> SharedRegion.blockShift)]
+    guard owner >= 0, Int(owner) != me.number, me.clock[Int(owner)] < time else { return }
+    fail(
+      .reuse,
+      "\(me.name) reads memory that \(active[Int(owner)].name) has been given meanwhile, and knows nothing of it")
+  }
+
+  /// Copies bytes that others may be changing.
+  package func copy(
+    to destination: UnsafeMutableRawPointer, from source: UnsafeRawPointer, count: Int, _ site: Site
+  ) {
+    guard isExploring, count > 0 else {
+      unsafe _ = memcpy(destination, source, count)
+      return
+    }
+    var done = 0
+    while done < count {
+      let from = UInt(bitPattern: source) + UInt(done)
+      let piece = min(count - done, 8 - Int(from & 7))
+      let word = unsafe UnsafeMutableRawPointer(bitPattern: from & ~7).unsafelyUnwrapped
+      let value =
+        isShared(UInt(from & ~7))
+        ? unsafe load(word, .relaxed, site, as: .copyOut) : unsafe loadPartly(word, from & 7, piece)
+      unsafe put(value >> (UInt64(from & 7) * 8), piece, at: destination + done, site)
+      done += piece
+    }
+  }
+
+  /// Bytes of memory that nobody shares: not more of them than there are.
+  private func loadPartly(_ word: UnsafeMutableRawPointer, _ offset: UInt, _ count: Int) -> UInt64 {
+    var value: UInt64 = 0
+    unsafe withUnsafeMutableBytes(of: &value) { bytes in
+      unsafe _ = memcpy(bytes.baseAddress.unsafelyUnwrapped + Int(offset), word + Int(offset), count)
+    }
+    return value
+  }
+
+  /// Fills bytes with zero where others may be reading.
+  package func zero(_ destination: UnsafeMutableRawPointer, count: Int, _ site: Site) {
+    guard isExploring, count > 0 else {
+      unsafe _ = memset(destination, 0, count)
+      return
+    }
+    var done = 0
+    while done < count {
+      let piece = unsafe min(count - done, 8 - Int(UInt(bitPattern: destination + done) & 7))
+      unsafe put(0, piece, at: destination + done, site)
+      done += piece
+    }
+  }
+
+  /// Stores up to eight bytes inside one word.
+  private func put(_ value: UInt64, _ count: Int, at destination: UnsafeMutableRawPointer, _ site: Site) {
+    // A piece that crosses a word of the destination is two.
+    let address = UInt(bitPattern: destination)
+    let room = 8 - Int(address & 7)
+    if count > room {
+      unsafe put(value, room, at: destination, site)
+      unsafe put(value >> UInt64(room * 8), count - room, at: destination + room, site)
+      return
+    }
+    let aligned = address & ~7
+    let word = unsafe UnsafeMutableRawPointer(bitPattern: aligned).unsafelyUnwrapped
+    guard isShared(aligned) else {
+      unsafe withUnsafeBytes(of: value) { bytes in
+        unsafe _ = memcpy(destination, bytes.baseAddress.unsafelyUnwrapped, count)
+      }
+      return
+    }
+    var merged = unsafe word.assumingMemoryBound(to: UInt64.self).pointee
+    let shift = UInt64(address & 7) * 8
+    let mask: UInt64 = count == 8 ? .max : (1 << UInt64(count * 8) - 1) << shift
+    merged = merged & ~mask | value << shift & mask
+    unsafe store(word, merged, .relaxed, site, as: .copyIn)
+  }
+}

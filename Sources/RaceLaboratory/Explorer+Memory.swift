@@ -1,0 +1,270 @@
+// What C11 says of loads, stores and fences. The views of a thread are vector clocks: see "A promising semantics" (Kang et al., POPL 2017) for the same thing in
+// terms of views, and loom (Rust) for the same data structure.
+extension Explorer {
+  /// The order that an operation has here, which a mutant may have weakened.
+  @inline(__always)
+  private func effective(_ order: MemoryOrder, _ site: Site) -> MemoryOrder {
+    if weakenedLine == site.line, let mutant = orderingMutant, mutant.file == site.file.description {
+      return mutant.weaken(order)
+    }
+    if notesSites, order != .relaxed { noteSite(order, site) }
+    return order
+  }
+
+  private func noteSite(_ order: MemoryOrder, _ site: Site) {
+    func add(_ half: OrderingMutant.Half) {
+      sites.insert(OrderingMutant(file: site.file.description, line: site.line, half: half))
+    }
+    switch order {
+    case .relaxed: break
+    case .acquire: add(.acquire)
+    case .release: add(.release)
+    case .acquireRelease:
+      add(.acquire)
+      add(.release)
+    case .sequential: add(.sequential)
+    }
+  }
+
+  private func place(_ address: UnsafeMutableRawPointer) -> Int {
+    unsafe table.place(
+      of: UInt(bitPattern: address), value: address.assumingMemoryBound(to: UInt64.self).pointee)
+  }
+
+  /// Whether memory holds what the laboratory knows of it.
+  private func checkNewest(_ place: Int, _ address: UnsafeMutableRawPointer) {
+    let newest = table.locations[place].stores[table.locations[place].stores.count - 1].value
+    let actual = unsafe address.assumingMemoryBound(to: UInt64.self).pointee
+    if newest != actual {
+      fail(
+        .laboratory,
+        "memory was written past the laboratory: a word holds \(actual) where \(newest) was stored last")
+    }
+  }
+
+  // MARK: Loads
+
+  package func load(
+    _ address: UnsafeMutableRawPointer, _ order: MemoryOrder, _ site: Site,
+    as operation: TraceEntry.Operation = .load
+  ) -> UInt64 {
+    guard isExploring else { return unsafe address.assumingMemoryBound(to: UInt64.self).pointee }
+    let order = effective(order, site)
+    step(UInt(bitPattern: address), order == .sequential ? .update : .load)
+    let me = current
+    let place = unsafe place(address)
+    unsafe checkNewest(place, address)
+    let count = table.locations[place].stores.count
+    // After a round of spinning, what was read before must get newer.
+    var oldest = 0
+    let lastRead = Int(table.locations[place].lastRead[me.number])
+    if lastRead >= 0, table.locations[place].lastRound[me.number] != me.round { oldest = min(lastRead + 1, count - 1) }
+    // From the newest back to one that the thread is bound to know.
+    var known = me.clock
+    if order == .sequential { known.join(sequentialClock) }
+    var first = count - 1
+    while first > oldest {
+      let store = table.locations[place].stores[first]
+      if any(store.seen .<= known) || order == .sequential && store.isSequential { break }
+      first -= 1
+    }
+    if order == .sequential {
+      // Both orders with the last store make a difference.
+      race(with: table.locations[place].lastStore, me)
+    }
+    let choice = choose(count - first)
+    let chosen = count - 1 - choice
+    if table.locations[place].stores[chosen].seen[me.number] == .max {
+      table.locations[place].stores[chosen].seen[me.number] = me.clock[me.number]
+    }
+    table.locations[place].lastRead[me.number] = Int32(chosen)
+    table.locations[place].lastRound[me.number] = me.round
+    let store = table.locations[place].stores[chosen]
+    if order.acquires { me.clock.join(store.released) } else { me.pendingAcquire.join(store.released) }
+    me.past.join(store.past)
+    if order == .sequential { me.past.join(table.locations[place].past) }
+    table.locations[place].reads.append(
+      ReadMark(thread: me.number, index: me.index, node: depth - 1, isOfNewest: order == .sequential))
+    note(
+      operation, order, address: UInt(bitPattern: address), value: store.value, other: UInt64(choice), at: site)
+    if !shared.isEmpty { unsafe checkReuse(address, me) }
+    return store.value
+  }
+
+  // MARK: Stores
+
+  package func store(
+    _ address: UnsafeMutableRawPointer, _ value: UInt64, _ order: MemoryOrder, _ site: Site,
+    as operation: TraceEntry.Operation = .store
+  ) {
+    guard isExploring else { return unsafe address.assumingMemoryBound(to: UInt64.self).pointee = value }
+    step(UInt(bitPattern: address), .store)
+    let order = effective(order, site)
+    let place = unsafe place(address)
+    unsafe checkNewest(place, address)
+    unsafe write(place, address, value, order, continuing: .zero)
+    note(operation, order, address: UInt(bitPattern: address), value: value, at: site)
+  }
+
+  /// Reads the newest store and, in the same step, makes another.
+  /// - Parameters:
+  ///   - commutes: with others that say so, too: no order of them makes a difference to anybody.
+  ///   - change: nil for no store.
+  /// - Returns: what was there.
+  package func update(
+    _ address: UnsafeMutableRawPointer, _ order: MemoryOrder, _ site: Site, as operation: TraceEntry.Operation,
+    _ change: (UInt64) -> UInt64?
+  ) -> UInt64 {
+    guard isExploring else {
+      let word = unsafe address.assumingMemoryBound(to: UInt64.self)
+      let old = unsafe word.pointee
+      if let new = change(old) { unsafe word.pointee = new }
+      return old
+    }
+    step(UInt(bitPattern: address), .update)
+    let me = current
+    let order = effective(order, site)
+    let place = unsafe place(address)
+    unsafe checkNewest(place, address)
+    race(with: table.locations[place].lastStore, me)
+    let newest = table.locations[place].stores.count - 1
+    let old = table.locations[place].stores[newest]
+    if old.seen[me.number] == .max { table.locations[place].stores[newest].seen[me.number] = me.clock[me.number] }
+    table.locations[place].lastRead[me.number] = Int32(newest)
+    table.locations[place].lastRound[me.number] = me.round
+    if order.acquires { me.clock.join(old.released) } else { me.pendingAcquire.join(old.released) }
+    let new = change(old.value)
+    if let new {
+      // It continues the release sequence that it has read.
+      unsafe write(place, address, new, order, continuing: old.released)
+    } else {
+      me.past.join(table.locations[place].past)
+      table.locations[place].reads.append(
+        ReadMark(thread: me.number, index: me.index, node: depth - 1, isOfNewest: true))
+    }
+    note(
+      operation, order, address: UInt(bitPattern: address), value: new ?? old.value, other: old.value, at: site)
+    return old.value
+  }
+
+  private func write(
+    _ place: Int, _ address: UnsafeMutableRawPointer, _ value: UInt64, _ order: MemoryOrder,
+    continuing sequence: VectorClock
+  ) {
+    let me = current
+    race(with: table.locations[place].lastStore, me)
+    raceWithReads(place, me)
+    // What comes before this store: the last one, and whoever has read since.
+    var past = table.locations[place].past
+    for read in table.locations[place].reads { past[read.thread] = max(past[read.thread], read.index) }
+    me.past.join(past)
+    var released = order.releases ? me.clock : me.fenceRelease
+    released.join(sequence)
+    var seen = VectorClock.never
+    seen[me.number] = me.clock[me.number]
+    table.locations[place].stores.append(
+      StoreRecord(value: value, seen: seen, released: released, past: me.past, isSequential: order == .sequential))
+    table.locations[place].past = me.past
+    table.locations[place].lastStore = ReadMark(thread: me.number, index: me.index, node: depth - 1)
+    table.locations[place].reads.removeAll(keepingCapacity: true)
+    unsafe address.assumingMemoryBound(to: UInt64.self).pointee = value
+    progress()
+  }
+
+  /// Adds to a word that only one thread writes: no step of its own.
+  package func addUnseen(_ address: UnsafeMutableRawPointer, _ amount: UInt64) {
+    let word = unsafe address.assumingMemoryBound(to: UInt64.self)
+    unsafe word.pointee &+= amount
+    unsafe forget(address)
+  }
+
+  /// A word begins anew: what was stored at its address before was something else.
+  package func forget(_ address: UnsafeMutableRawPointer) {
+    guard isExploring else { return }
+    unsafe table.renew(UInt(bitPattern: address), value: address.assumingMemoryBound(to: UInt64.self).pointee)
+  }
+
+  /// A word's memory is given back.
+  package func remove(_ address: UnsafeMutableRawPointer) {
+    if isExploring { table.remove(UInt(bitPattern: address)) }
+  }
+
+  /// Nanoseconds that go by with steps.
+  package var time: UInt64 { isExploring ? UInt64(depth) * 1000 + 1 : 1 }
+
+  // MARK: Races
+
+  /// Two steps of different threads of which neither has to come first: the later is tried before the earlier.
+  func race(with earlier: ReadMark, _ me: ModelThread) {
+    guard earlier.thread >= 0, earlier.thread != me.number, earlier.index > me.past[earlier.thread] else { return }
+    tryBefore(earlier.node)
+  }
+
+  /// A store is tried before the reads that it could have come before. Of each thread, before the last that could only return the newest store: those before
+  /// that follow from it. And before the first behind that: those that follow can still return what was there before.
+  private func raceWithReads(_ place: Int, _ me: ModelThread) {
+    for thread in active where thread !== me {
+      var newest = -1
+      var first = -1
+      for read in table.locations[place].reads
+      where read.thread == thread.number && read.index > me.past[read.thread] {
+        if read.isOfNewest {
+          newest = read.node
+          first = -1
+        } else if first < 0 {
+          first = read.node
+        }
+      }
+      if newest >= 0 { tryBefore(newest) }
+      if first >= 0 { tryBefore(first) }
+    }
+  }
+
+  // MARK: Fences
+
+  package func fence(_ order: MemoryOrder, _ site: Site) {
+    guard isExploring else { return }
+    let me = current
+    if order == .sequential {
+      step(1, .update)
+      note(.fence, order, at: site)
+      if notesSites { noteSite(order, site) }
+      if weakenedLine == site.line, let mutant = orderingMutant, mutant.file == site.file.description { return }
+      race(with: lastFence, me)
+      lastFence = ReadMark(thread: me.number, index: me.index, node: depth - 1)
+      me.past.join(fencePast)
+      fencePast = me.past
+      fenceFully(me)
+      return
+    }
+    note(.fence, order, at: site)
+    guard effective(order, site) != .relaxed else { return }
+    if order.acquires { me.clock.join(me.pendingAcquire) }
+    if order.releases { me.fenceRelease = me.clock }
+  }
+
+  private func fenceFully(_ thread: ModelThread) {
+    thread.clock.join(thread.pendingAcquire)
+    thread.clock.join(sequentialClock)
+    sequentialClock.join(thread.clock)
+    thread.fenceRelease = thread.clock
+  }
+
+  /// Every other thread executes a full fence where it is now; the caller does before and after.
+  package func barrier(_ site: Site) {
+    guard isExploring else { return }
+    step(0, .other)
+    let me = current
+    note(.barrier, at: site)
+    for other in active where other !== me && other.index > me.past[other.number] {
+      tryBefore(other.lastNode)
+    }
+    for other in active { me.past.join(other.past) }
+    fenceFully(me)
+    for other in active where other !== me { fenceFully(other) }
+    fenceFully(me)
+    me.past[me.number] = me.index
+    barriers.append((ReadMark(thread: me.number, index: me.index, node: depth - 1), me.past))
+    me.barriersSeen = barriers.count
+  }
+}

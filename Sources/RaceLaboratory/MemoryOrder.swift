@@ -1,0 +1,57 @@
+/// What an atomic operation orders besides itself.
+package enum MemoryOrder: UInt8, Sendable {
+  case relaxed, acquire, release, acquireRelease, sequential
+
+  @inline(__always)
+  var acquires: Bool { self == .acquire || self == .acquireRelease || self == .sequential }
+  @inline(__always)
+  var releases: Bool { self == .release || self == .acquireRelease || self == .sequential }
+}
+
+/// Where in the sources an operation stands.
+package struct Site: Sendable {
+  package let file: StaticString
+  package let line: UInt
+
+  @inline(__always)
+  package init(_ file: StaticString, _ line: UInt) {
+    self.file = file
+    self.line = line
+  }
+}
+
+/// One half of an ordering that is taken away, to see whether anybody notices.
+package struct OrderingMutant: Sendable, Hashable, Codable, CustomStringConvertible {
+  package enum Half: String, Sendable, Codable, CaseIterable {
+    /// A load, or the loading half of a read-modify-write, orders nothing; an acquire fence is not there.
+    case acquire
+    /// The same for a store.
+    case release
+    /// A sequentially consistent operation acquires and releases, and no more; a fence is not there.
+    case sequential
+  }
+
+  /// The name of the source file, module first.
+  package let file: String
+  package let line: UInt
+  package let half: Half
+
+  package init(file: String, line: UInt, half: Half) {
+    self.file = file
+    self.line = line
+    self.half = half
+  }
+
+  package var description: String { "\(file):\(line) \(half.rawValue)" }
+
+  func weaken(_ order: MemoryOrder) -> MemoryOrder {
+    switch (half, order) {
+    case (.acquire, .acquire): .relaxed
+    case (.acquire, .acquireRelease): .release
+    case (.release, .release): .relaxed
+    case (.release, .acquireRelease): .acquire
+    case (.sequential, .sequential): .acquireRelease
+    default: order
+    }
+  }
+}

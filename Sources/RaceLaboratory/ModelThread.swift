@@ -1,0 +1,89 @@
+import CFibers
+import CPrimitives
+
+/// A thread of the model: a stack of its own, on the one thread of the system that all of them share.
+@safe
+final class ModelThread {
+  enum State {
+    case ready
+    /// Waits for a signal.
+    case waiting
+    /// Waits for a signal, and not for ever.
+    case waitingForTime
+    case finished
+  }
+
+  let number: Int
+  var name = ""
+  var body: (() -> Void)?
+  var state = State.finished
+  /// The lock that it needs for its next step.
+  var wantedLock: ModelMutex?
+  /// What its next step touches, and how.
+  var object: UInt = 0
+  var kind = StepKind.alone
+  /// It spins: it goes on when somebody else has stored something, or nobody else can go on.
+  var hasYielded = false
+  /// How often it has spun. What it reads twice must get newer from one round to the next, if there is anything newer: stores are seen in the end.
+  var round: UInt32 = 1
+
+  // What C11 says it knows.
+  var clock = VectorClock.zero
+  /// What an acquire fence would add: released by what it has read relaxed.
+  var pendingAcquire = VectorClock.zero
+  /// What its relaxed stores release: what it knew at its last release fence.
+  var fenceRelease = VectorClock.zero
+
+  // What the search says has to come before its next step.
+  var past = VectorClock.zero
+  var index: UInt32 = 0
+  /// The step that it made last.
+  var lastNode = -1
+  var barriersSeen = 0
+
+  private(set) var fiber: OpaquePointer
+  let records: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+  static let recordCount = 2 * Int(PAGECACHE_DOMAIN_LIMIT)
+
+  init(number: Int) {
+    self.number = number
+    unsafe records = .allocate(capacity: ModelThread.recordCount)
+    unsafe records.initialize(repeating: nil, count: ModelThread.recordCount)
+    unsafe fiber = ModelThread.makeFiber(number)
+  }
+
+  private static func makeFiber(_ number: Int) -> OpaquePointer {
+    let context = unsafe UnsafeMutableRawPointer(bitPattern: number + 1)
+    guard
+      let fiber = unsafe pagecache_fiber_make(
+        512 << 10,
+        { Explorer.shared.runModelThread(Int(bitPattern: $0) - 1) }, context)
+    else { fatalError("no memory for a stack") }
+    return unsafe fiber
+  }
+
+  /// Gives up the stack as it is, and what is on it.
+  func abandon() { unsafe fiber = ModelThread.makeFiber(number) }
+
+  func prepare(_ name: String, _ body: @escaping () -> Void) {
+    self.name = name
+    self.body = body
+    state = .ready
+    wantedLock = nil
+    object = 0
+    kind = .alone
+    hasYielded = false
+    round = 1
+    clock = .zero
+    pendingAcquire = .zero
+    fenceRelease = .zero
+    past = .zero
+    index = 0
+    lastNode = -1
+    barriersSeen = 0
+  }
+
+  /// Whether it can make its next step now.
+  @inline(__always)
+  var canGoOn: Bool { state == .ready && (wantedLock.map { $0.isFree } ?? true) }
+}
