@@ -89,7 +89,7 @@ extension ReadDomain {
   private func waitForReader(_ record: ThreadRecord, until target: UInt64, patience: Patience) -> UInt64 {
     var attempts = 0
     while true {
-      // Acquire pairs with the release of `exit`.
+      // Acquire pairs with the release of `exit`, or of the `enter` that came after it.
       let noted = record.section.loadAcquire()
       if noted == 0 || noted >= target { return target }
       if case .none = patience { return noted }

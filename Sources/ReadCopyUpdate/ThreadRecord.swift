@@ -67,11 +67,13 @@ public struct ThreadRecord: @unchecked Sendable {
     assert(section.loadRelaxed() == 0, "read sections do not nest here")
     // Acquire: no later load may be older than the clock. Else a reader could hold a pointer from before an unlinking and note a number from
     // after it, and the grace period would take it for a newcomer. Free on x86.
-    section.storeRelaxed(clock.loadAcquire())
+    // Release, for what the thread did in its last section: a grace period that looks only now acquires from this store and not from the one that
+    // ended that section. C11 would let it acquire from both; C++20 has taken that out (P0982). Free on x86.
+    section.storeRelease(clock.loadAcquire())
     compilerFence()
   }
 
-  /// Leaves the read section. The release pairs with the acquire load of a grace period: what the section read was read before
+  /// Leaves the read section. The release, like that of the next entry, pairs with the acquire load of a grace period: what the section read was read before
   /// the memory is given to somebody else.
   @inlinable @inline(__always)
   package func exit() {
