@@ -56,12 +56,16 @@ extension PageIndex {
     }
   }
 
-  /// Finds the slot that covers a page. Needs a read section or the lock.
+  /// Finds the slot that covers a page. Needs a read section or the lock. Without the lock it waits while a node is being taken out of the tree: a few
+  /// stores.
   package func locate(_ page: UInt64) -> Location? {
     guard page <= geometry.maximumPage else { return nil }
     while true {
       guard let found = PageIndex.locate(root: root, slotMask: slotMask, key: page << keyShift) else { return nil }
-      if found.entry == .retry { continue }
+      if found.entry == .retry {
+        spinHint()
+        continue
+      }
       return Location(slot: found.slot, entry: found.entry, shift: found.shift - keyShift)
     }
   }
@@ -105,7 +109,10 @@ extension PageIndex {
         guard page <= last else { return nil }
         let slot = node.slot(number)
         let entry = Entry(word: slot.loadAcquire())
-        if entry == .retry { continue search }
+        if entry == .retry {
+          spinHint()
+          continue search
+        }
         // Emptied since it was looked at: look again from here.
         if entry.isEmpty { continue }
         if !entry.isNode {

@@ -250,6 +250,9 @@ package final class Explorer: @unchecked Sendable {
     if isExploring { note(.note, at: site, text: text()) }
   }
 
+  /// The operations of the last execution.
+  package var lastTrace: [TraceEntry] { trace }
+
   /// Operations of the execution so far.
   package var traceLength: Int { trace.count }
 

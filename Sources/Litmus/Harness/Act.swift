@@ -18,6 +18,8 @@ enum Act: Sendable {
   case syncDurable(_ offset: Int, _ bytes: [UInt8], file: Int = 0)
   /// Takes a page's folio out of the cache.
   case evict(_ page: Int, file: Int = 0)
+  /// Clears a folio's access bit, as reclaim does when it passes.
+  case age(_ page: Int, file: Int = 0)
   /// Frees what has had its grace period.
   case reclaim
   case invalidate(file: Int = 0)
@@ -87,7 +89,7 @@ struct ModelFiles: Equatable {
       let mine = Array(files[file][range])
       put(Array(files[other][offset..<offset + range.count]), at: range.lowerBound, file)
       put(mine, at: offset, other)
-    case .sync, .syncDurable, .evict, .reclaim, .invalidate:
+    case .sync, .syncDurable, .evict, .age, .reclaim, .invalidate:
       break
     }
     return .done

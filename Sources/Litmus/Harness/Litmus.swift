@@ -9,6 +9,8 @@
     /// What is tried.
     let about: String
     var mutants: [Safeguard] = []
+    /// Those of them that take long to be caught.
+    var slowMutants: [Safeguard] = []
     /// Preemptions in one execution, at most; nil for any number.
     var bound: Int? = 3
     /// Whether it must fail as it is: a planted bug.
@@ -16,12 +18,14 @@
     let threads: Int
     let make: () -> Program
 
+    static var all: [Litmus] { reading + reshaping + waiting + durability }
+
     /// A test of acts on files.
     init(
-      _ name: String, _ about: String, mutants: [Safeguard] = [], bound: Int? = 3, start: Start = Start(),
-      threads: [(name: String, acts: [Act])]
+      _ name: String, _ about: String, mutants: [Safeguard] = [], slow slowMutants: [Safeguard] = [], bound: Int? = 3,
+      start: Start = Start(), threads: [(name: String, acts: [Act])]
     ) {
-      self.init(name, about, mutants: mutants, bound: bound, threads: threads.count) {
+      self.init(name, about, mutants: mutants, slow: slowMutants, bound: bound, threads: threads.count) {
         let world = World(start, threads: threads.count)
         let history = History(
           threads: threads.count, mayRefuse: start.failingReads + start.failingFlushes + start.failingWrites > 0)
@@ -34,12 +38,13 @@
     }
 
     init(
-      _ name: String, _ about: String, mutants: [Safeguard] = [], bound: Int? = 3, isBroken: Bool = false, threads: Int,
-      make: @escaping () -> Program
+      _ name: String, _ about: String, mutants: [Safeguard] = [], slow slowMutants: [Safeguard] = [], bound: Int? = 3,
+      isBroken: Bool = false, threads: Int, make: @escaping () -> Program
     ) {
       self.name = name
       self.about = about
-      self.mutants = mutants
+      self.mutants = mutants + slowMutants
+      self.slowMutants = slowMutants
       self.bound = bound
       self.isBroken = isBroken
       self.threads = threads

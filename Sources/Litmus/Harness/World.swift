@@ -3,6 +3,8 @@
   import Primitives
   import RaceLaboratory
 
+  func bytes(_ byte: UInt8, _ count: Int = 16) -> [UInt8] { Array(repeating: byte, count: count) }
+
   /// What a litmus test starts from.
   struct Start: Sendable {
     /// Bytes of each file: each page has a byte of its own.
@@ -15,14 +17,14 @@
     var orders: ClosedRange<Int> = 0...0
     var versionBits = 20
     var usesMembarrier = true
+    /// How many calls can have the frames that they may need at one time.
+    var callsAtOnce = 2
     /// Done at once, before the threads start.
     var before: [Act] = []
     /// Failures of the store that are due.
     var failingReads = 0
     var failingFlushes = 0
     var failingWrites = 0
-    /// Whether what is cached has been read before: its access bits are set.
-    var isAccessed = true
 
     func byte(_ file: Int, _ page: Int) -> UInt8 { UInt8(file * 16 + page + 1) }
 
@@ -55,9 +57,12 @@
       configuration.usesMembarrier = start.usesMembarrier
       configuration.memoryLimit = 1
       for problem in configuration.problems {
-        // So much that calls get their frames one after the other, and some more for what is owed.
         if case .memoryLimitTooSmall(_, let needed) = problem {
-          configuration.memoryLimit = needed + 64 * (ModelStore.pageSize + 64)
+          // The rest is what a pool keeps back, and what is owed to stores.
+          let frameByteCount = ModelStore.pageSize + 64
+          let framesOfOneCall = needed / frameByteCount - 48
+          let frames = start.callsAtOnce == 1 ? framesOfOneCall + 112 : 4 * start.callsAtOnce * framesOfOneCall + 64
+          configuration.memoryLimit = frames * frameByteCount
         }
       }
       return configuration
@@ -89,10 +94,7 @@
         for file in handles.indices {
           let pages = (start.sizes[file] + ModelStore.pageSize - 1) / ModelStore.pageSize
           for page in file < start.cached.count ? start.cached[file] ?? Array(0..<pages) : Array(0..<pages) {
-            // Twice: then the access bit is set, and a read is a plain hit.
-            for _ in 0..<(start.isAccessed ? 2 : 1) {
-              _ = try handles[file].read(fromAbsoluteOffset: Int64(page * ModelStore.pageSize), count: 1)
-            }
+            _ = try handles[file].read(fromAbsoluteOffset: Int64(page * ModelStore.pageSize), count: 1)
           }
         }
       } catch {
@@ -150,6 +152,7 @@
             return .failed("sync has returned, and the store has not \(Outcome.bytes(bytes)) at \(offset)")
           }
         case .evict(let page, let file): _ = handles[file].evict(page: UInt64(page))
+        case .age(let page, let file): _ = handles[file].evict(page: UInt64(page), sparingAccessed: true)
         case .reclaim: cache.reclaimDeferred()
         case .invalidate(let file): try handles[file].invalidate()
         }

@@ -41,5 +41,8 @@ extension CachedFile {
 // For tests: what can otherwise only be brought about by the right memory limit.
 extension CachedFile {
   /// Evicts the folio that covers a page, if nobody holds it and nothing is owed for it.
-  package func evict(page: UInt64) -> Bool { engine.evict(keepsWords, page: page) }
+  /// - Parameter sparingAccessed: not if it has been read since reclaim passed; then only its access bit is cleared.
+  package func evict(page: UInt64, sparingAccessed: Bool = false) -> Bool {
+    engine.evict(keepsWords, page: page, sparingAccessed: sparingAccessed)
+  }
 }

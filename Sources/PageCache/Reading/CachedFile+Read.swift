@@ -230,8 +230,9 @@ extension SlowRead {
       let copied = Hit.general(words, limit: words.length, record: record, offset: offset, count: count, into: &sink)
       record.exit()
       if copied >= 0 { return copied }
-      // Overtaken: the way to a slot has changed, not what it says.
       if copied == notServed { return Int64(offset) < file.length ? nil : 0 }
+      // Overtaken: the way to a slot has changed, not what it says. Somebody is in the middle of that.
+      spinHint()
     }
   }
 }

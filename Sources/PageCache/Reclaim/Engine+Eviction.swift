@@ -96,11 +96,11 @@ extension Engine {
 
   /// Evicts one folio. For tests.
   /// - Returns: false if somebody holds it, its file owes it, or it is not there.
-  func evict(_ file: FileCore, page: UInt64) -> Bool {
+  func evict(_ file: FileCore, page: UInt64, sparingAccessed: Bool = false) -> Bool {
     let found = file.index.withLock { file.index.next(from: page, through: page) }
     guard let found, found.entry.isFolio else { return false }
     let head = found.entry.headFrame(shift: pool.frameShift)
-    return evict(head, owner: file.number, page: pool.table[head].page.loadRelaxed(), sparingAccessed: false)
+    return evict(head, owner: file.number, page: pool.table[head].page.loadRelaxed(), sparingAccessed: sparingAccessed)
   }
 
   /// Evicts one folio if it still is what its metadata said, was not read lately, and nobody holds it.
