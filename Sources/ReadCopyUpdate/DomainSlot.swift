@@ -49,6 +49,8 @@ struct DomainSlot: @unchecked Sendable {
           continue
         }
         slot.fences.storeRelaxed(wanted)
+        // Nobody reads any more what the last lessee unlinked, whether he waited for that or not.
+        slot.completed.storeRelaxed(slot.clock.loadRelaxed())
         slot.forEachRecord { record in
           for counter in 0..<ThreadRecord.counterCount { record.counter(counter).storeRelaxed(0) }
         }

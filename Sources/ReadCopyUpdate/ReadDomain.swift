@@ -61,6 +61,9 @@ package final class ReadDomain: Sendable {
     return record
   }
 
+  /// Gives the calling thread's record back, as the end of the thread does. For tests.
+  package func giveBackRecord() { ThreadRegistration.releaseRecord(slotNumber) }
+
   /// Runs the body inside a read section. May be nested.
   /// - Cost: as `ThreadRecord.enter`; a full fence where membarrier does not work.
   package func read<Result: ~Copyable, Failure: Error>(

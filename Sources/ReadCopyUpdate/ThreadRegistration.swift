@@ -40,14 +40,17 @@ enum ThreadRegistration {
   }
 
   private static func releaseAllRecords() {
-    for slot in 0..<Int(PAGECACHE_DOMAIN_LIMIT) {
-      guard let base = unsafe pagecache_thread_record(slot) else { continue }
-      pagecache_set_thread_record(slot, nil, 0)
-      let record = unsafe ThreadRecord(base: base)
-      assert(!record.isInside, "a thread ended inside a read section")
-      // Release pairs with the acquire of the next owner's claim.
-      record.owned.storeRelease(0)
-    }
+    for slot in 0..<Int(PAGECACHE_DOMAIN_LIMIT) { releaseRecord(slot) }
+  }
+
+  /// Gives back the record that the calling thread has in a domain, if it has one.
+  static func releaseRecord(_ slot: Int) {
+    guard let base = unsafe pagecache_thread_record(slot) else { return }
+    pagecache_set_thread_record(slot, nil, 0)
+    let record = unsafe ThreadRecord(base: base)
+    assert(!record.isInside, "a thread ended inside a read section")
+    // Release pairs with the acquire of the next owner's claim.
+    record.owned.storeRelease(0)
   }
 
   private static func becomeForkedChild() {

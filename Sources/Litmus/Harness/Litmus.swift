@@ -18,7 +18,9 @@
     let threads: Int
     let make: () -> Program
 
-    static var all: [Litmus] { reading + reshaping + waiting + durability }
+    static var all: [Litmus] {
+      planted + readCopyUpdate + references + index + reading + reshaping + waiting + durability
+    }
 
     /// A test of acts on files.
     init(

@@ -69,13 +69,6 @@
             ("reader", [.tryRead(0, 16)]), ("writer", (0..<4).map { .write(0, bytes(UInt8(77 + $0))) }),
           ]),
         Litmus(
-          "R8", "a hole is written, emptied and a hole again while somebody reads", mutants: [.holeVersions],
-          start: Start(sizes: [512], holes: [[0, 1]], before: [.read(0, 512)]),
-          threads: [
-            ("reader", [.tryRead(248, 16)]),
-            ("writer", [.write(0, bytes(77, 256)), .punch(0..<256), .write(256, bytes(78, 256)), .punch(256..<512)]),
-          ]),
-        Litmus(
           "R11", "a loan against a write in place", mutants: [.loansRespected, .markFence], bound: nil,
           start: Start(sizes: [256]),
           threads: [("borrower", [.borrow(0, 16)]), ("writer", [.write(0, bytes(77))])]),

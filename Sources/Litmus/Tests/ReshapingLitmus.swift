@@ -4,7 +4,7 @@
     static var reshaping: [Litmus] {
       [
         Litmus(
-          "L7", "a range is collapsed under a reader of both sides", mutants: [.entriesCheckedAgain],
+          "L7", "a range is collapsed under a reader of both sides",
           start: Start(sizes: [768]),
           threads: [("reader", [.tryRead(248, 16)]), ("collapser", [.collapse(256..<512)])]),
         Litmus(
@@ -32,12 +32,6 @@
           start: Start(sizes: [768], cached: [[0]], holes: [[1, 2]]),
           threads: [
             ("reader", [.read(256, 8)]), ("writer", [.write(512, bytes(77, 8)), .sync(), .evict(2), .read(512, 8)]),
-          ]),
-        Litmus(
-          "L21", "a part of a hole that one entry stands for is written", mutants: [.retryEntries],
-          start: Start(sizes: [1536], cached: [[]], holes: [[0, 1, 2, 3, 4, 5]], before: [.read(0, 1536)]),
-          threads: [
-            ("reader", [.tryRead(1016, 16)]), ("writer", [.write(1016, bytes(77)), .punch(768..<1280)]),
           ]),
         Litmus(
           "L42", "whatever goes gives its frames back", mutants: [.replacedReleased],
