@@ -51,8 +51,17 @@
       show(
         "\(tests.count) tests, \(executions) executions, \(Int(Double(executions) / max(time, 1e-9))) a second; "
           + "\(caught) of \(mutantCount) mutants caught")
+      complainOfUntested()
       for complaint in complaints { show(complaint) }
       return complaints.isEmpty
+    }
+
+    /// A safeguard without a test that misses it is no more than an opinion.
+    private func complainOfUntested() {
+      guard tests.count == Litmus.all.count else { return }
+      for safeguard in Safeguard.allCases where !tests.contains(where: { $0.mutants.contains(safeguard) }) {
+        complaints.append("no test is about the safeguard \(safeguard.rawValue)")
+      }
     }
 
     /// Nil if there is not all of it yet.

@@ -59,7 +59,7 @@
             ("reader", [.tryRead(248, 8), .tryRead(256, 8), .tryRead(248, 8)]), ("writer", [.write(248, bytes(77))]),
           ]),
         Litmus(
-          "P1 slow", "the same for a reader and a writer that both take turns", mutants: [.claimsExclude],
+          "P1 slow", "the same for a reader and a writer that both take turns", slow: [.claimsExclude],
           start: Start(cached: [[]]),
           threads: [("reader", [.read(248, 16)]), ("writer", [.write(248, bytes(77))])]),
         Litmus(

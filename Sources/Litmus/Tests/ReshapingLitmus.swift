@@ -8,7 +8,7 @@
           start: Start(sizes: [768]),
           threads: [("reader", [.tryRead(248, 16)]), ("collapser", [.collapse(256..<512)])]),
         Litmus(
-          "L7 fill", "... and filled", mutants: [.claimsExclude], start: Start(sizes: [768], cached: [[0]]),
+          "L7 fill", "... and filled", slow: [.claimsExclude], start: Start(sizes: [768], cached: [[0]]),
           threads: [("reader", [.read(256, 8)]), ("collapser", [.collapse(256..<512)])]),
         Litmus(
           "L8 insert", "a hole is inserted", mutants: [.claimsExclude], start: Start(cached: [[0]]),
@@ -17,7 +17,7 @@
           "L8 zero", "a range is zeroed, whole pages and parts", mutants: [.marks],
           threads: [("reader", [.read(248, 16)]), ("zeroer", [.zero(128..<512)])]),
         Litmus(
-          "L8 clone", "a range of another file takes the place of one", mutants: [.claimsExclude],
+          "L8 clone", "a range of another file takes the place of one", slow: [.claimsExclude],
           start: Start(sizes: [512, 512], cached: [[0], nil]),
           threads: [("reader", [.read(256, 8)]), ("cloner", [.clone(0..<512, of: 1, to: 0, file: 0)])]),
         Litmus(
@@ -37,7 +37,7 @@
           "L42", "whatever goes gives its frames back", mutants: [.replacedReleased],
           threads: [("reader", [.borrow(0, 8)]), ("puncher", [.punch(0..<256), .write(248, bytes(77))])]),
         Litmus(
-          "B1", "a page is filled while it is punched", mutants: [.claimsExclude], start: Start(cached: [[]]),
+          "B1", "a page is filled while it is punched", slow: [.claimsExclude], start: Start(cached: [[]]),
           threads: [("reader", [.read(256, 8)]), ("puncher", [.punch(256..<512), .read(256, 8)])]),
         Litmus(
           "B2", "what was cut off does not come back", mutants: [.cutTailZeroed], start: Start(sizes: [24]),
