@@ -50,6 +50,11 @@ package final class Arena: @unchecked Sendable {
       ArenaError(operation: operation, code: errno, byteCount: byteCount)
     }
 
+    if kind == .privateAnonymous, let kept = unsafe mappingKeptForReuse(rounded, zeroing: byteCount) {
+      unsafe base = kept
+      descriptor = -1
+      return
+    }
     // Reserve with room to align, then map what is wanted over it.
     let reserved = unsafe mmap(nil, rounded + huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
     guard let reserved = unsafe reserved, unsafe reserved != MAP_FAILED else { throw refuse("mmap") }
@@ -109,7 +114,9 @@ package final class Arena: @unchecked Sendable {
     // A forked child never had the mapping: another may lie there by now.
     if forkGeneration() == generation {
       let huge = Arena.hugePageByteCount
-      unsafe munmap(base, (byteCount + huge - 1) / huge * huge)
+      let rounded = (byteCount + huge - 1) / huge * huge
+      if kind == .privateAnonymous, unsafe keepsMappingForReuse(base, rounded) { return }
+      unsafe munmap(base, rounded)
     }
     if descriptor >= 0 { Glibc.close(descriptor) }
   }

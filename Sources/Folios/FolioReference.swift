@@ -24,9 +24,9 @@ package struct SpeculativeReference: ~Copyable {
   /// Becomes a reference to the folio that an entry names, if the entry still says what it said. Otherwise gives it back.
   package consuming func confirm(_ location: PageIndex.Location) -> FolioReference? {
     // The fetch-and-add that took the reference is an acquire: this load is not older. And who removes an entry freezes the count first, so an
-    // unchanged word means that the reference was taken in time.
+    // unchanged word means that the reference was taken in time. Relaxed: what the word says was acquired when it was found.
     let isConfirmed =
-      !keeps(.confirmation) || Entry(word: location.slot.loadAcquire()).isSame(as: location.entry)
+      !keeps(.confirmation) || Entry(word: location.slot.loadRelaxed()).isSame(as: location.entry)
     let reference = unsafe FolioReference(pool: pool, head: head)
     discard self
     if isConfirmed { return reference }

@@ -163,4 +163,6 @@ package final class FramePool: Sendable {
   package var peakRetiredFrames: Int { retirement.withLock { unsafe peakRetiredFrameCount } }
   /// Frames that hold index nodes.
   package var nodeFrames: Int { unsafe slabs.reduce(0) { $0 + $1.chunkFrames } }
+  /// Index nodes handed out, and those that wait for a grace period.
+  package var usedNodes: Int { unsafe slabs.reduce(0) { $0 + $1.usedNodes } }
 }

@@ -18,6 +18,7 @@ package final class NodeSlab: NodeAllocator, Sendable {
   nonisolated(unsafe) private var roomy: UInt64?
   nonisolated(unsafe) private var frames = 0
   nonisolated(unsafe) private var emptyChunks = 0
+  nonisolated(unsafe) private var used = 0
   private let retirement = Monitor()
   // Guarded by `retirement`.
   nonisolated(unsafe) private var oldestRetired: Node?
@@ -34,6 +35,9 @@ package final class NodeSlab: NodeAllocator, Sendable {
 
   /// Frames in chunks.
   var chunkFrames: Int { state.withLock { unsafe frames } }
+
+  /// Nodes handed out, and those that wait for a grace period.
+  var usedNodes: Int { state.withLock { unsafe used } }
 
   package func allocateNode(fanOut: Int) -> Node? {
     precondition(fanOut == self.fanOut)
@@ -126,6 +130,7 @@ package final class NodeSlab: NodeAllocator, Sendable {
       used += 1
       chunk.page.storeRelaxed(cutCount << 32 | used)
       if used == capacity(order: chunk.order) { unlinkRoomy(head) }
+      unsafe self.used += 1
       unsafe noteNewOwner(base, count: nodeByteCount)
       return unsafe Node.at(base: base, fanOut: fanOut)
     }
@@ -143,6 +148,7 @@ package final class NodeSlab: NodeAllocator, Sendable {
     assert(used > 0)
     if used == capacity(order: chunk.order) { linkRoomy(head) }
     chunk.page.storeRelaxed(counts - 1)
+    unsafe self.used -= 1
     guard used == 1 else { return }
     // One empty chunk stays, so that a lone node that comes and goes does not take the chunk with it.
     if unsafe emptyChunks > 0 {

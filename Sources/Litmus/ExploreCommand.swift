@@ -18,9 +18,10 @@
     var bound: String?
     @Option(help: "Seconds after which the search ends.") var seconds: Double = 60
     @Option(help: "How executions are chosen.") var search: Search = .exhaustive
-    @Option(help: "For random searches.") var seed: UInt64 = 1
-    @Option(help: "Executions of a random search.") var count: Int = 100_000
-    @Option(help: "Changes of priority in one execution of a priorities search, plus one.") var depth: Int = 4
+    @Option(help: "For searches that are not exhaustive. 1 if not given.") var seed: UInt64?
+    @Option(help: "Executions of a search that is not exhaustive. 100,000 if not given.") var count: Int?
+    @Option(help: "Changes of priority in one execution of a priorities search, plus one. 4 if not given.")
+    var depth: Int?
     @Option(help: "Runs one execution again, from what a failure printed.") var replay: String?
     @Flag(help: "Prints the last execution of a search that found nothing.") var showsLast = false
     @Flag(help: "Prints the result for programs.") var json = false
@@ -35,12 +36,27 @@
       }
       if weaken != nil, ordering == nil { throw ValidationError("an ordering is named as Module/File.swift:line:half") }
       if let bound, bound != "none", Int(bound).map({ $0 < 0 || $0 > 1000 }) ?? true {
-        throw ValidationError("a bound is a number or none")
+        throw ValidationError("a bound is between 0 and 1000, or none")
       }
-      if let replay, Path(replay) == nil { throw ValidationError("this is not a path: \(replay)") }
-      guard seconds > 0, seconds <= 1e6, count > 0, depth > 0, depth < 1000 else {
-        throw ValidationError("seconds, count and depth are more than nothing, and not without end")
+      if let replay, Path(replay) == nil { throw ValidationError("this is not a path: \"\(replay)\"") }
+      guard seconds > 0, seconds <= 1e6 else { throw ValidationError("seconds are more than 0, and 1,000,000 at most") }
+      if let count, count < 1 { throw ValidationError("a search has one execution at least") }
+      if let depth, !(1..<1000).contains(depth) { throw ValidationError("a depth is between 1 and 999") }
+      try rejectWhatWouldBeIgnored()
+    }
+
+    private func rejectWhatWouldBeIgnored() throws {
+      func reject(_ option: String, _ isThere: Bool, _ why: String) throws {
+        if isThere { throw ValidationError("--\(option) means nothing \(why)") }
       }
+      if replay != nil {
+        try reject("bound", bound != nil, "where one execution is run again")
+        try reject("search", search != .exhaustive, "where one execution is run again")
+      }
+      try reject("bound", bound != nil && search != .exhaustive, "in a search that is not exhaustive")
+      try reject("seed", seed != nil && search == .exhaustive, "in an exhaustive search")
+      try reject("count", count != nil && search == .exhaustive, "in an exhaustive search")
+      try reject("depth", depth != nil && search != .priorities, "but in a search of priorities")
     }
 
     private var ordering: OrderingMutant? {
@@ -54,9 +70,26 @@
       if let replay, let path = Path(replay) { return .replay(path) }
       switch search {
       case .exhaustive: return .exhaustive(preemptions: bound.map { Int($0) } ?? litmus.bound)
-      case .random: return .random(seed: seed, count: count)
-      case .priorities: return .priorities(seed: seed, count: count, depth: depth)
+      case .random: return .random(seed: seed ?? 1, count: count ?? 100_000)
+      case .priorities: return .priorities(seed: seed ?? 1, count: count ?? 100_000, depth: depth ?? 4)
       }
+    }
+
+    /// Where something is missing, with few preemptions first: what goes wrong is found sooner, and is shorter to read.
+    private func report(_ litmus: Litmus) -> RaceReport {
+      let whole = strategy(litmus)
+      guard case .exhaustive(let most) = whole, litmus.isBroken || without != nil || ordering != nil else {
+        return Explorer.shared.explore(whole, limits: Limits(seconds: seconds), litmus.make)
+      }
+      var sum = RaceReport()
+      let few: [Int?] = (0..<(most ?? 4)).map { $0 }
+      for bound in few + [most] {
+        let report = Explorer.shared.explore(
+          .exhaustive(preemptions: bound), limits: Limits(seconds: seconds - sum.seconds), litmus.make)
+        sum.go(on: report)
+        if report.failure != nil || !report.isComplete { break }
+      }
+      return sum
     }
 
     mutating func run() throws {
@@ -72,7 +105,7 @@
       let explorer = Explorer.shared
       explorer.orderingMutant = ordering
       explorer.notesSites = json && ordering == nil && without == nil
-      let report = explorer.explore(strategy(litmus), limits: Limits(seconds: seconds), litmus.make)
+      let report = report(litmus)
       if json {
         var result = JobResult(report)
         result.sites = Array(explorer.sites)
@@ -81,12 +114,17 @@
       print("\(litmus.name): \(litmus.about)")
       let rate = Int(Double(report.executions) / max(report.seconds, 1e-9))
       print("\(report.executions) executions, \(rate) a second" + (report.isComplete ? ", all there are" : ""))
-      guard let failure = report.failure else {
-        var text = TraceText(names: explorer.threadNames)
-        if showsLast { for line in text.text(explorer.lastTrace) { print(line) } }
-        return print("clean")
-      }
       var text = TraceText(names: explorer.threadNames)
+      guard let failure = report.failure else {
+        if showsLast { for line in text.text(explorer.lastTrace) { print(line) } }
+        if let weaken, !explorer.hasWeakened {
+          throw ValidationError("nothing was weaker: \"\(name)\" executes no operation that is \(weaken)")
+        }
+        if let without, unsafe !isMissed {
+          throw ValidationError("nothing was missed: \"\(name)\" never comes to where \(without) is asked for")
+        }
+        return print(report.isComplete ? "clean" : "nothing found, and not all executions seen")
+      }
       for line in text.text(failure.trace) { print(line) }
       print("\n\(failure.kind.rawValue): \(failure.message)")
       print(

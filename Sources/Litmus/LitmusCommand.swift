@@ -6,7 +6,7 @@ struct LitmusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
       commandName: "litmus",
       abstract:
-        "Runs the cache's own code in every order that makes a difference, whole and with its safeguards taken out.",
+        "Runs the cache's own code in the orders that make a difference, up to a bound, whole and without safeguards.",
       subcommands: [RunCommand.self, ExploreCommand.self], defaultSubcommand: RunCommand.self)
   #else
     static let configuration = CommandConfiguration(

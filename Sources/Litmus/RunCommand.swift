@@ -11,7 +11,7 @@
     @Option(help: "Only tests whose name begins like this.") var only: String?
     @Flag(help: "With one preemption less, and a short time for each search.") var short = false
     @Flag(help: "Weakens every ordering of the core, one half at a time, instead.") var orderings = false
-    @Option(help: "Seconds for each search, at most. 600 if not given, 10 with --short.") var seconds: Double?
+    @Option(help: "Seconds for each search, at most. 3600 if not given, 10 with --short.") var seconds: Double?
     @Option(help: "Searches at one time. As many as there are cores if not given.") var jobs: Int?
 
     func validate() throws {
@@ -24,7 +24,7 @@
       guard !tests.isEmpty else { throw ValidationError("no test's name begins with \"\(only ?? "")\"") }
       let runner = try JobRunner(parallel: jobs ?? max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
       defer { runner.cleanUp() }
-      let time = seconds ?? (short ? 10 : 600)
+      let time = seconds ?? (short ? 10 : 3600)
       let isRight =
         orderings
         ? try OrderingTable(tests, seconds: time).run(runner)

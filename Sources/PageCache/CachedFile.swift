@@ -10,6 +10,8 @@ import ReadCopyUpdate
 /// others (P2).
 public final class CachedFile: Sendable {
   /// Address of the file's hot words; of `FileWords.closed` when this handle is closed. Written once.
+  ///
+  /// Nothing is ordered by it: the words of the file and those of a closed one were there before the handle was.
   let active: InlineWord
   /// For the hit path: where the calling thread's record is, and the clock to note in it.
   let slotNumber: Int
@@ -45,6 +47,8 @@ public final class CachedFile: Sendable {
     clock = engine.domain.clock
     maximumAtomicLength = engine.configuration.maximumAtomicLength
     name = file.name
+    // Made before anybody can read through this handle: see `active`.
+    _ = FileWords.closed
     active = InlineWord(file.words.word)
     keepsWords = file
     unsafe openFile = file
@@ -95,9 +99,9 @@ public final class CachedFile: Sendable {
         throw error
       }
     }
-    // Acquire and release: exactly one caller gets the file. Readers that find no bytes go to the slow path, which finds the file closed.
+    // Exactly one caller gets the file. Readers that find no bytes go to the slow path, which finds the file closed.
     let closed = FileWords.closed.word
-    guard active.exchangeAcquireRelease(closed) != closed else { throw error(.close, nil, .closed) }
+    guard active.exchangeRelaxed(closed) != closed else { throw error(.close, nil, .closed) }
     let file = guarding.withLock { () -> FileCore? in
       defer { unsafe openFile = nil }
       return unsafe openFile

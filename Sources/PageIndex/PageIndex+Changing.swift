@@ -103,8 +103,8 @@ extension PageIndex {
     }
     var dead: [Node] = []
     kill(unsafe Node(slots: UnsafeMutableRawPointer(bitPattern: top.nodeSlots).unsafelyUnwrapped), collecting: &dead)
-    // Release: a reader that finds the root empty also finds the retry words.
-    root.storeRelease(0)
+    // Relaxed: this word leads nowhere.
+    root.storeRelaxed(0)
     for node in dead { nodes.retireNode(node, fanOut: fanOut) }
   }
 
@@ -213,9 +213,9 @@ extension PageIndex {
         kill(
           unsafe Node(slots: UnsafeMutableRawPointer(bitPattern: entry.nodeSlots).unsafelyUnwrapped), collecting: &dead)
       }
-      // A reader setting the access bit cannot bring the old word back: its compare-and-exchange names the whole word. Release keeps
-      // this store before the unlinking.
-      if keeps(.retryEntries) { slot.storeRelease(Entry.retry.word) }
+      // A reader setting the access bit cannot bring the old word back: its compare-and-exchange names the whole word. Relaxed: there is nothing
+      // behind this word, and the store that unlinks the node, or fills its place, is a release.
+      if keeps(.retryEntries) { slot.storeRelaxed(Entry.retry.word) }
     }
     dead.append(node)
   }
@@ -224,14 +224,15 @@ extension PageIndex {
   private func prune(_ start: Node) {
     var node = start
     while node.used == 0 {
-      if keeps(.retryEntries) { for number in 0..<fanOut { node.slot(number).storeRelease(Entry.retry.word) } }
+      if keeps(.retryEntries) { for number in 0..<fanOut { node.slot(number).storeRelaxed(Entry.retry.word) } }
       let parent = node.parentNode
+      // Relaxed, both: these words lead nowhere, and no reader accepts what it found in an empty node.
       if let parent {
-        parent.slot(node.slotInParent).storeRelease(0)
+        parent.slot(node.slotInParent).storeRelaxed(0)
         parent.used -= 1
         for mark in Mark.allCases { clearMark(parent, node.slotInParent, mark) }
       } else {
-        root.storeRelease(0)
+        root.storeRelaxed(0)
       }
       nodes.retireNode(node, fanOut: fanOut)
       guard let parent else { return }

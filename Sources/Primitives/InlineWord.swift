@@ -23,6 +23,9 @@
     package func storeRelease(_ value: UInt64) { cell.store(value, ordering: .releasing) }
 
     @inlinable @inline(__always)
+    package func exchangeRelaxed(_ value: UInt64) -> UInt64 { cell.exchange(value, ordering: .relaxed) }
+
+    @inlinable @inline(__always)
     package func exchangeAcquireRelease(_ value: UInt64) -> UInt64 {
       cell.exchange(value, ordering: .acquiringAndReleasing)
     }

@@ -10,6 +10,8 @@ public enum Safeguard: String, Sendable, CaseIterable {
 
   /// A frame that left the index waits for a grace period before somebody else gets it (P5).
   case deferredReuse
+  /// Whoever ends a grace period has a fence executed by every thread that reads without one.
+  case fenceOfAllReaders
   /// A reader looks at the entries again when it has copied.
   case entriesCheckedAgain
   /// ... and at the size.
@@ -104,17 +106,18 @@ package func keeps(_ safeguard: Safeguard) -> Bool {
   #endif
 }
 
-/// How often something is tried before another way is taken. Twice in the race laboratory, which explores each try.
+/// How often something is tried before another way is taken. Twice in the race laboratory, which explores each try, or as often as is said.
 @inlinable @inline(__always)
-package func patience(_ attempts: Int) -> Int {
+package func patience(_ attempts: Int, inLaboratory fewer: Int = 2) -> Int {
   #if RaceLaboratory
-    return min(attempts, 2)
+    return fewer
   #else
     return attempts
   #endif
 }
 
-/// Tells the race laboratory that threads share some memory without saying so at each access.
+/// Tells the race laboratory that threads share some memory without saying so at each access. It is new: nobody expects anything in it, and the laboratory
+/// fills it with what nobody could, because of two words of the same value a reader could not tell the new one from the old one.
 @inlinable @inline(__always)
 package func noteSharedMemory(_ start: UnsafeMutableRawPointer, count: Int) {
   #if RaceLaboratory
@@ -130,15 +133,62 @@ package func noteNewOwner(_ start: UnsafeMutableRawPointer, count: Int) {
   #endif
 }
 
+/// The race laboratory makes a cache for each execution, and keeps what the last one had mapped: it would spend half of its time in the kernel.
+@inlinable @inline(__always)
+package func mappingKeptForReuse(_ byteCount: Int, zeroing: Int) -> UnsafeMutableRawPointer? {
+  #if RaceLaboratory
+    return unsafe KeptMappings.take(byteCount, zeroing: zeroing)
+  #else
+    return nil
+  #endif
+}
+
+/// - Returns: whether it is kept, and must not be unmapped.
+@inlinable @inline(__always)
+package func keepsMappingForReuse(_ start: UnsafeMutableRawPointer, _ byteCount: Int) -> Bool {
+  #if RaceLaboratory
+    return unsafe KeptMappings.put(start, byteCount)
+  #else
+    return false
+  #endif
+}
+
 #if RaceLaboratory
+  /// Mappings of arenas that are gone, by size.
+  @usableFromInline
+  package enum KeptMappings {
+    nonisolated(unsafe) private static var kept: [Int: [UnsafeMutableRawPointer]] = unsafe [:]
+
+    @usableFromInline
+    package static func take(_ byteCount: Int, zeroing: Int) -> UnsafeMutableRawPointer? {
+      guard let start = unsafe kept[byteCount]?.popLast() else { return nil }
+      unsafe start.initializeMemory(as: UInt8.self, repeating: 0, count: zeroing)
+      return unsafe start
+    }
+
+    @usableFromInline
+    package static func put(_ start: UnsafeMutableRawPointer, _ byteCount: Int) -> Bool {
+      unsafe kept[byteCount, default: []].append(start)
+      return true
+    }
+  }
+
   /// The safeguard that is taken away.
   nonisolated(unsafe) package var takenAway: Safeguard?
+  /// Whether anybody has missed it.
+  nonisolated(unsafe) package private(set) var isMissed = false
 
   @usableFromInline
-  package func isTakenAway(_ safeguard: Safeguard) -> Bool { unsafe takenAway == safeguard }
+  package func isTakenAway(_ safeguard: Safeguard) -> Bool {
+    guard unsafe takenAway == safeguard else { return false }
+    unsafe isMissed = true
+    return true
+  }
 
   @usableFromInline
   package func shareMemory(_ start: UnsafeMutableRawPointer, count: Int) {
+    // As a word, no node, which would be followed, and no entry that a reader accepts.
+    if !Explorer.shared.isExploring { unsafe start.initializeMemory(as: UInt8.self, repeating: 0xA6, count: count) }
     unsafe Explorer.shared.share(start, count: count)
   }
 

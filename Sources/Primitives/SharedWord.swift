@@ -30,9 +30,6 @@
     @inlinable @inline(__always)
     package func loadAcquire() -> UInt64 { unsafe cell.pointee.load(ordering: .acquiring) }
 
-    @inlinable @inline(__always)
-    package func loadSequential() -> UInt64 { unsafe cell.pointee.load(ordering: .sequentiallyConsistent) }
-
     // MARK: Stores
 
     @inlinable @inline(__always)
@@ -69,11 +66,6 @@
     }
 
     @inlinable @inline(__always)
-    package func fetchAddSequential(_ amount: UInt64) -> UInt64 {
-      unsafe cell.pointee.wrappingAdd(amount, ordering: .sequentiallyConsistent).oldValue
-    }
-
-    @inlinable @inline(__always)
     package func fetchSubtractRelease(_ amount: UInt64) -> UInt64 {
       unsafe cell.pointee.wrappingSubtract(amount, ordering: .releasing).oldValue
     }
@@ -86,6 +78,11 @@
     @inlinable @inline(__always)
     package func compareExchangeAcquire(expected: UInt64, desired: UInt64) -> (exchanged: Bool, original: UInt64) {
       unsafe cell.pointee.compareExchange(expected: expected, desired: desired, ordering: .acquiring)
+    }
+
+    @inlinable @inline(__always)
+    package func compareExchangeRelease(expected: UInt64, desired: UInt64) -> (exchanged: Bool, original: UInt64) {
+      unsafe cell.pointee.compareExchange(expected: expected, desired: desired, ordering: .releasing)
     }
 
     @inlinable @inline(__always)

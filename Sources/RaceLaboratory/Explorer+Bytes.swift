@@ -5,8 +5,18 @@ import Glibc
 struct SharedRegion {
   let start: UInt
   let end: UInt
-  /// For each 256 bytes: who was given them last in this execution, and when by his own count.
-  var owners: [(thread: Int8, time: UInt32)]
+  var blocks: [Block]
+
+  /// 256 bytes.
+  struct Block {
+    /// Who was given them last in this execution, and when by his own count.
+    var owner: Int8 = -1
+    var time: UInt32 = 0
+    /// Who has touched them since: he could have come later.
+    var touches: [StepMark] = []
+    /// What came before they were given away.
+    var past = VectorClock.zero
+  }
 
   static let blockShift: UInt = 8
 }
@@ -19,31 +29,46 @@ extension Explorer {
     let first = UInt(bitPattern: start)
     let blocks = (count + 255) >> Int(SharedRegion.blockShift)
     shared.append(
-      SharedRegion(start: first, end: first + UInt(count), owners: Array(repeating: (-1, 0), count: blocks)))
+      SharedRegion(
+        start: first, end: first + UInt(count), blocks: Array(repeating: SharedRegion.Block(), count: blocks)))
   }
 
   private func region(of address: UInt) -> Int? { shared.firstIndex { address >= $0.start && address < $0.end } }
 
-  private func isShared(_ address: UInt) -> Bool { region(of: address) != nil || table.contains(address) }
+  private func isShared(_ address: UInt) -> Bool { region(of: address) != nil || table.known(address) != nil }
 
-  /// Notes that some shared memory has a new owner: whoever reads it without knowing that reads what is not his.
+  /// Notes that some shared memory has a new owner: whoever touches it without knowing that touches what is not his.
   package func handOver(_ start: UnsafeMutableRawPointer, count: Int) {
     guard isExploring, count > 0, let region = region(of: UInt(bitPattern: start)) else { return }
     let first = (UInt(bitPattern: start) - shared[region].start) >> SharedRegion.blockShift
     let last = (UInt(bitPattern: start) + UInt(count) - 1 - shared[region].start) >> SharedRegion.blockShift
     // From its next step on, others can know of it.
-    let time = current.clock[current.number] + 1
-    for block in first...last { shared[region].owners[Int(block)] = (Int8(current.number), time) }
+    let me = current
+    let time = me.clock[me.number] + 1
+    for block in first...last {
+      race(withAll: shared[region].blocks[Int(block)].touches, me)
+      for touch in shared[region].blocks[Int(block)].touches {
+        me.past[touch.thread] = max(me.past[touch.thread], touch.index)
+      }
+      shared[region].blocks[Int(block)] = SharedRegion.Block(owner: Int8(me.number), time: time, past: me.past)
+    }
+    let (start, end) = (shared[region].start, shared[region].end)
+    for sleeper in active where sleeper.object >= start && sleeper.object < end {
+      asleep &= ~(1 << UInt8(sleeper.number))
+    }
   }
 
-  func checkReuse(_ address: UnsafeMutableRawPointer, _ me: ModelThread) {
+  func checkReuse(_ address: UnsafeMutableRawPointer, _ access: String, _ me: ModelThread) {
     let address = UInt(bitPattern: address)
     guard let region = region(of: address) else { return }
-    let (owner, time) = shared[region].owners[Int((address - shared[region].start) >> SharedRegion.blockShift)]
+    let block = Int((address - shared[region].start) >> SharedRegion.blockShift)
+    shared[region].blocks[block].touches.append(mark(me))
+    me.past.join(shared[region].blocks[block].past)
+    let (owner, time) = (shared[region].blocks[block].owner, shared[region].blocks[block].time)
     guard owner >= 0, Int(owner) != me.number, me.clock[Int(owner)] < time else { return }
     fail(
       .reuse,
-      "\(me.name) reads memory that \(active[Int(owner)].name) has been given meanwhile, and knows nothing of it")
+      "\(me.name) \(access) memory that \(active[Int(owner)].name) has been given meanwhile, and knows nothing of it")
   }
 
   /// Copies bytes that others may be changing.
@@ -108,10 +133,8 @@ extension Explorer {
       }
       return
     }
-    var merged = unsafe word.assumingMemoryBound(to: UInt64.self).pointee
     let shift = UInt64(address & 7) * 8
     let mask: UInt64 = count == 8 ? .max : (1 << UInt64(count * 8) - 1) << shift
-    merged = merged & ~mask | value << shift & mask
-    unsafe store(word, merged, .relaxed, site, as: .copyIn)
+    unsafe store(word, value << shift, .relaxed, site, as: .copyIn, mask: mask)
   }
 }

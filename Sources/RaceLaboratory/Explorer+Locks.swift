@@ -2,7 +2,7 @@
 extension Explorer {
   package func lock(_ mutex: ModelMutex, _ site: Site) {
     guard isExploring else {
-      if !mutex.isFree { fatalError("a deadlock outside the execution") }
+      if !mutex.isFree { giveUp("a deadlock outside the execution") }
       mutex.owner = -2
       return
     }
@@ -13,13 +13,14 @@ extension Explorer {
     take(mutex, me, site)
   }
 
-  private func take(_ mutex: ModelMutex, _ me: ModelThread, _ site: Site) {
+  private func take(_ mutex: ModelMutex, _ me: ModelThread, _ site: Site, isTry: Bool = false) {
     me.wantedLock = nil
-    race(with: mutex.lastLock, me)
-    for attempt in mutex.failedTries { race(with: attempt, me) }
+    // Who wants it cannot have it before it is let go. Who tries can try; and with a bound it may pay to be there, and wait.
+    race(withAll: mutex.steps, me) { isTry || isBounded || $0 != .release }
+    mutex.steps.append(mark(me))
     mutex.owner = me.number
-    mutex.lastLock = ReadMark(thread: me.number, index: me.index, node: depth - 1)
     me.past.join(mutex.past)
+    mutex.past = me.past
     me.clock.join(mutex.released)
     note(.lock, .acquire, address: mutex.name, at: site)
   }
@@ -33,19 +34,15 @@ extension Explorer {
     mutex.enter(execution: execution)
     let me = current
     step(mutex.name, .update)
-    race(with: mutex.lastLock, me)
     if mutex.isFree {
-      // Between two steps of its last holder this could have come while he had it, which then makes no difference but that it fails.
-      let last = mutex.lastLock
-      let couldFail = last.thread >= 0 && last.thread != me.number && last.index > me.past[last.thread]
-      if choose(couldFail ? 2 : 1) == 0 {
-        take(mutex, me, site)
-        return true
-      }
-      note(.tryLock, address: mutex.name, at: site)
-      return false
+      take(mutex, me, site, isTry: true)
+      return true
     }
-    mutex.failedTries.append(ReadMark(thread: me.number, index: me.index, node: depth - 1))
+    race(withAll: mutex.steps, me)
+    mutex.failedTries.append(mark(me))
+    mutex.steps.append(mark(me, .readOfNewest))
+    me.look(at: mutex)
+    me.past.join(mutex.past)
     note(.tryLock, address: mutex.name, at: site)
     return false
   }
@@ -57,17 +54,24 @@ extension Explorer {
     }
     let me = current
     if mutex.owner != me.number { fail(.check, "\(me.name) gives up a lock that it has not got") }
+    step(mutex.name, .update)
     note(.unlock, .release, address: mutex.name, at: site)
     release(mutex, me)
   }
 
   private func release(_ mutex: ModelMutex, _ me: ModelThread) {
-    for attempt in mutex.failedTries { race(with: attempt, me) }
+    // Who tried it when somebody had it could have tried it when nobody had; and the other way round.
+    race(withAll: mutex.failedTries, me)
+    for attempt in mutex.failedTries { me.past[attempt.thread] = max(me.past[attempt.thread], attempt.index) }
     mutex.failedTries.removeAll(keepingCapacity: true)
+    raceWithNews(mutex.resumed, me)
+    mutex.steps.append(mark(me, .release))
     mutex.owner = -1
+    mutex.releases.append(Release(depth - 1, me.past))
+    me.look(at: mutex)
     mutex.released = me.clock
     mutex.past = me.past
-    progress()
+    fruitlessYields = 0
   }
 
   /// Gives the lock up until a signal.
@@ -75,27 +79,43 @@ extension Explorer {
   package func wait(_ mutex: ModelMutex, isTimed: Bool, _ site: Site) {
     guard isExploring else {
       if isTimed { return }
-      fatalError("a deadlock outside the execution")
+      giveUp("a deadlock outside the execution")
     }
     let me = current
+    // A signal that comes between these two steps is for this thread already.
+    touchQueue(of: mutex, me)
     note(.wait, address: mutex.name, at: site)
-    release(mutex, me)
-    me.state = isTimed ? .waitingForTime : .waiting
-    me.wantedLock = mutex
     mutex.waiting.append(me)
     step(mutex.name, .update)
+    release(mutex, me)
+    if mutex.waiting.contains(where: { $0 === me }) { me.state = isTimed ? .waitingForTime : .waiting }
+    me.wantedLock = mutex
+    step(mutex.name, .update)
     take(mutex, me, site)
+  }
+
+  /// A step that depends on who waits, or changes it.
+  private func touchQueue(of mutex: ModelMutex, _ me: ModelThread) {
+    step(mutex.name + 1, .update)
+    race(withAll: mutex.queueSteps, me)
+    mutex.queueSteps.append(mark(me))
+    me.past.join(mutex.queuePast)
+    mutex.queuePast = me.past
   }
 
   package func wake(_ mutex: ModelMutex, all: Bool, _ site: Site) {
     guard isExploring else { return }
     mutex.enter(execution: execution)
+    touchQueue(of: mutex, current)
     guard !mutex.waiting.isEmpty else { return }
     note(.wake, address: mutex.name, at: site)
     let woken = all ? mutex.waiting : [mutex.waiting[0]]
     mutex.waiting.removeFirst(woken.count)
-    for thread in woken { thread.state = .ready }
-    progress()
+    for thread in woken {
+      thread.state = .ready
+      thread.past.join(current.past)
+    }
+    fruitlessYields = 0
   }
 
   /// A call that takes effect at one instant, and that others can notice: of a store.
@@ -104,12 +124,15 @@ extension Explorer {
     object.enter(execution: execution)
     step(object.name, .update)
     let me = current
-    race(with: object.lastLock, me)
-    object.lastLock = ReadMark(thread: me.number, index: me.index, node: depth - 1)
+    race(withAll: object.steps, me)
+    object.steps.append(mark(me))
     me.past.join(object.past)
     object.past = me.past
     note(.call, address: object.name, at: site, text: text())
-    progress()
+    raceWithNews(object.resumed, me)
+    object.releases.append(Release(depth - 1, me.past))
+    me.look(at: object)
+    fruitlessYields = 0
   }
 }
 

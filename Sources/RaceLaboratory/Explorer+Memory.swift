@@ -5,9 +5,11 @@ extension Explorer {
   @inline(__always)
   private func effective(_ order: MemoryOrder, _ site: Site) -> MemoryOrder {
     if weakenedLine == site.line, let mutant = orderingMutant, mutant.file == site.file.description {
-      return mutant.weaken(order)
+      let weaker = mutant.weaken(order)
+      if weaker != order { hasWeakened = true }
+      return weaker
     }
-    if notesSites, order != .relaxed { noteSite(order, site) }
+    if notesSites { noteSite(order, site) }
     return order
   }
 
@@ -15,15 +17,9 @@ extension Explorer {
     func add(_ half: OrderingMutant.Half) {
       sites.insert(OrderingMutant(file: site.file.description, line: site.line, half: half))
     }
-    switch order {
-    case .relaxed: break
-    case .acquire: add(.acquire)
-    case .release: add(.release)
-    case .acquireRelease:
-      add(.acquire)
-      add(.release)
-    case .sequential: add(.sequential)
-    }
+    if order.acquires { add(.acquire) }
+    if order.releases { add(.release) }
+    if order == .sequential { add(.sequential) }
   }
 
   private func place(_ address: UnsafeMutableRawPointer) -> Int {
@@ -49,29 +45,23 @@ extension Explorer {
     as operation: TraceEntry.Operation = .load
   ) -> UInt64 {
     guard isExploring else { return unsafe address.assumingMemoryBound(to: UInt64.self).pointee }
+    // What is read again after a round of spinning must get newer: see `ModelThread.round`.
+    let isLaterRound =
+      current.round > 1
+      && table.known(UInt(bitPattern: address)).map { table.locations[$0].wasRead(before: current) } ?? false
+    step(UInt(bitPattern: address), isLaterRound ? .update : .load)
     let order = effective(order, site)
-    step(UInt(bitPattern: address), order == .sequential ? .update : .load)
     let me = current
     let place = unsafe place(address)
     unsafe checkNewest(place, address)
     let count = table.locations[place].stores.count
-    // After a round of spinning, what was read before must get newer.
-    var oldest = 0
     let lastRead = Int(table.locations[place].lastRead[me.number])
-    if lastRead >= 0, table.locations[place].lastRound[me.number] != me.round { oldest = min(lastRead + 1, count - 1) }
+    let oldest = isLaterRound ? min(lastRead + 1, count - 1) : 0
     // From the newest back to one that the thread is bound to know.
-    var known = me.clock
-    if order == .sequential { known.join(sequentialClock) }
     var first = count - 1
-    while first > oldest {
-      let store = table.locations[place].stores[first]
-      if any(store.seen .<= known) || order == .sequential && store.isSequential { break }
-      first -= 1
-    }
-    if order == .sequential {
-      // Both orders with the last store make a difference.
-      race(with: table.locations[place].lastStore, me)
-    }
+    while first > oldest, !any(table.locations[place].stores[first].seen .<= me.clock) { first -= 1 }
+    // Before the first newer store it would have returned what it did in the last round.
+    if isLaterRound, oldest > lastRead { race(with: table.locations[place].stores[oldest].mark, me) }
     let choice = choose(count - first)
     let chosen = count - 1 - choice
     if table.locations[place].stores[chosen].seen[me.number] == .max {
@@ -79,15 +69,14 @@ extension Explorer {
     }
     table.locations[place].lastRead[me.number] = Int32(chosen)
     table.locations[place].lastRound[me.number] = me.round
+    me.looks.append(Int32(place))
     let store = table.locations[place].stores[chosen]
     if order.acquires { me.clock.join(store.released) } else { me.pendingAcquire.join(store.released) }
     me.past.join(store.past)
-    if order == .sequential { me.past.join(table.locations[place].past) }
-    table.locations[place].reads.append(
-      ReadMark(thread: me.number, index: me.index, node: depth - 1, isOfNewest: order == .sequential))
+    note(isLaterRound ? .readOfNewest : .load, of: place, me)
     note(
       operation, order, address: UInt(bitPattern: address), value: store.value, other: UInt64(choice), at: site)
-    if !shared.isEmpty { unsafe checkReuse(address, me) }
+    if !shared.isEmpty { unsafe checkReuse(address, "reads", me) }
     return store.value
   }
 
@@ -95,21 +84,22 @@ extension Explorer {
 
   package func store(
     _ address: UnsafeMutableRawPointer, _ value: UInt64, _ order: MemoryOrder, _ site: Site,
-    as operation: TraceEntry.Operation = .store
+    as operation: TraceEntry.Operation = .store, mask: UInt64 = .max
   ) {
     guard isExploring else { return unsafe address.assumingMemoryBound(to: UInt64.self).pointee = value }
     step(UInt(bitPattern: address), .store)
     let order = effective(order, site)
     let place = unsafe place(address)
     unsafe checkNewest(place, address)
+    // The other bits are what they are now.
+    let value = unsafe value & mask | address.assumingMemoryBound(to: UInt64.self).pointee & ~mask
     unsafe write(place, address, value, order, continuing: .zero)
     note(operation, order, address: UInt(bitPattern: address), value: value, at: site)
+    if !shared.isEmpty { unsafe checkReuse(address, "writes to", current) }
   }
 
   /// Reads the newest store and, in the same step, makes another.
-  /// - Parameters:
-  ///   - commutes: with others that say so, too: no order of them makes a difference to anybody.
-  ///   - change: nil for no store.
+  /// - Parameter change: nil for no store.
   /// - Returns: what was there.
   package func update(
     _ address: UnsafeMutableRawPointer, _ order: MemoryOrder, _ site: Site, as operation: TraceEntry.Operation,
@@ -126,12 +116,13 @@ extension Explorer {
     let order = effective(order, site)
     let place = unsafe place(address)
     unsafe checkNewest(place, address)
-    race(with: table.locations[place].lastStore, me)
+    raceWithStores(place, me)
     let newest = table.locations[place].stores.count - 1
     let old = table.locations[place].stores[newest]
     if old.seen[me.number] == .max { table.locations[place].stores[newest].seen[me.number] = me.clock[me.number] }
     table.locations[place].lastRead[me.number] = Int32(newest)
     table.locations[place].lastRound[me.number] = me.round
+    me.looks.append(Int32(place))
     if order.acquires { me.clock.join(old.released) } else { me.pendingAcquire.join(old.released) }
     let new = change(old.value)
     if let new {
@@ -139,11 +130,11 @@ extension Explorer {
       unsafe write(place, address, new, order, continuing: old.released)
     } else {
       me.past.join(table.locations[place].past)
-      table.locations[place].reads.append(
-        ReadMark(thread: me.number, index: me.index, node: depth - 1, isOfNewest: true))
+      note(.readOfNewest, of: place, me)
     }
     note(
       operation, order, address: UInt(bitPattern: address), value: new ?? old.value, other: old.value, at: site)
+    if !shared.isEmpty { unsafe checkReuse(address, "changes", me) }
     return old.value
   }
 
@@ -152,8 +143,9 @@ extension Explorer {
     continuing sequence: VectorClock
   ) {
     let me = current
-    race(with: table.locations[place].lastStore, me)
+    raceWithStores(place, me)
     raceWithReads(place, me)
+    raceWithNews(table.locations[place].resumed, me)
     // What comes before this store: the last one, and whoever has read since.
     var past = table.locations[place].past
     for read in table.locations[place].reads { past[read.thread] = max(past[read.thread], read.index) }
@@ -162,13 +154,16 @@ extension Explorer {
     released.join(sequence)
     var seen = VectorClock.never
     seen[me.number] = me.clock[me.number]
+    let mark = mark(me)
     table.locations[place].stores.append(
-      StoreRecord(value: value, seen: seen, released: released, past: me.past, isSequential: order == .sequential))
+      StoreRecord(value: value, seen: seen, released: released, past: me.past, mark: mark))
+    table.locations[place].lastStored[me.number] = Int32(table.locations[place].stores.count - 1)
     table.locations[place].past = me.past
-    table.locations[place].lastStore = ReadMark(thread: me.number, index: me.index, node: depth - 1)
+    table.locations[place].lastStore = mark
+    if isBounded { table.locations[place].steps.append(mark) }
     table.locations[place].reads.removeAll(keepingCapacity: true)
     unsafe address.assumingMemoryBound(to: UInt64.self).pointee = value
-    progress()
+    fruitlessYields = 0
   }
 
   /// Adds to a word that only one thread writes: no step of its own.
@@ -195,20 +190,57 @@ extension Explorer {
   // MARK: Races
 
   /// Two steps of different threads of which neither has to come first: the later is tried before the earlier.
-  func race(with earlier: ReadMark, _ me: ModelThread) {
+  func race(with earlier: StepMark, _ me: ModelThread) {
     guard earlier.thread >= 0, earlier.thread != me.number, earlier.index > me.past[earlier.thread] else { return }
     tryBefore(earlier.node)
+  }
+
+  /// The same for several, oldest first. With a bound, it is not enough to try a step before the last one that it depends on, and from there before the one before
+  /// that: the way there may take more preemptions than there are. So it is tried before each that has come since it was due (Coons et al. look at each
+  /// step that is due, at every step), and of each thread before the last one that came earlier.
+  func race(withAll marks: [StepMark], _ me: ModelThread, where depends: (StepMark.Kind) -> Bool = { _ in true }) {
+    var seen: UInt8 = 0
+    for mark in marks.reversed() where depends(mark.kind) && mark.thread != me.number {
+      let bit: UInt8 = 1 << UInt8(mark.thread)
+      guard seen & bit == 0 else { continue }
+      if mark.index <= me.past[mark.thread] {
+        seen |= bit
+        continue
+      }
+      tryBefore(mark.node)
+      if !isBounded || mark.node < me.previousNode { seen |= bit }
+    }
+  }
+
+  private func raceWithStores(_ place: Int, _ me: ModelThread) {
+    if isBounded {
+      race(withAll: table.locations[place].steps, me) { $0 == .store }
+    } else {
+      race(with: table.locations[place].lastStore, me)
+    }
+  }
+
+  /// A mark of the running thread's step.
+  func mark(_ me: ModelThread, _ kind: StepMark.Kind = .store) -> StepMark {
+    StepMark(thread: me.number, index: me.index, node: depth - 1, kind: kind)
+  }
+
+  private func note(_ kind: StepMark.Kind, of place: Int, _ me: ModelThread) {
+    let mark = mark(me, kind)
+    table.locations[place].reads.append(mark)
+    if isBounded { table.locations[place].steps.append(mark) }
   }
 
   /// A store is tried before the reads that it could have come before. Of each thread, before the last that could only return the newest store: those before
   /// that follow from it. And before the first behind that: those that follow can still return what was there before.
   private func raceWithReads(_ place: Int, _ me: ModelThread) {
+    if isBounded { return race(withAll: table.locations[place].steps, me) { $0 != .store } }
     for thread in active where thread !== me {
       var newest = -1
       var first = -1
       for read in table.locations[place].reads
       where read.thread == thread.number && read.index > me.past[read.thread] {
-        if read.isOfNewest {
+        if read.kind == .readOfNewest {
           newest = read.node
           first = -1
         } else if first < 0 {
@@ -228,10 +260,9 @@ extension Explorer {
     if order == .sequential {
       step(1, .update)
       note(.fence, order, at: site)
-      if notesSites { noteSite(order, site) }
-      if weakenedLine == site.line, let mutant = orderingMutant, mutant.file == site.file.description { return }
-      race(with: lastFence, me)
-      lastFence = ReadMark(thread: me.number, index: me.index, node: depth - 1)
+      guard effective(order, site) != .relaxed else { return }
+      race(withAll: fences, me)
+      fences.append(mark(me))
       me.past.join(fencePast)
       fencePast = me.past
       fenceFully(me)
@@ -256,15 +287,27 @@ extension Explorer {
     step(0, .other)
     let me = current
     note(.barrier, at: site)
-    for other in active where other !== me && other.index > me.past[other.number] {
-      tryBefore(other.lastNode)
+    if isBounded {
+      race(
+        withAll: nodes[..<(depth - 1)].enumerated().map { place, node in
+          StepMark(thread: Int(node.thread), index: node.past[Int(node.thread)], node: place)
+        }, me)
+    } else {
+      for other in active where other !== me && other.index > me.past[other.number] { tryBefore(other.lastNode) }
     }
     for other in active { me.past.join(other.past) }
+    // The others' fences are somewhere between the caller's two, in no order.
     fenceFully(me)
-    for other in active where other !== me { fenceFully(other) }
+    let before = sequentialClock
+    for other in active where other !== me {
+      other.clock.join(other.pendingAcquire)
+      other.clock.join(before)
+      other.fenceRelease = other.clock
+      sequentialClock.join(other.clock)
+    }
     fenceFully(me)
     me.past[me.number] = me.index
-    barriers.append((ReadMark(thread: me.number, index: me.index, node: depth - 1), me.past))
+    barriers.append((mark(me), me.past))
     me.barriersSeen = barriers.count
   }
 }

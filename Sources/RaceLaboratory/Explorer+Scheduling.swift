@@ -16,6 +16,7 @@ extension Explorer {
     me.index += 1
     me.past[me.number] = me.index
     me.clock[me.number] &+= 1
+    me.previousNode = me.lastNode
     me.lastNode = depth - 1
     if asleep != 0 { wakeSleepers(me) }
     if me.barriersSeen < barriers.count { seeBarriers(me) }
@@ -50,34 +51,71 @@ extension Explorer {
   package func yield(_ site: Site) {
     guard isExploring else { return }
     note(.yield, at: site)
-    current.hasYielded = true
-    current.round += 1
+    current.endRound()
     step(0, .alone)
+    current.beginRound()
   }
 
-  /// Somebody has done what others may be spinning for.
-  @inline(__always)
-  func progress() {
-    fruitlessYields = 0
-    for thread in active { thread.hasYielded = false }
+  /// The first news of each thing that a spinning thread looked at in its last round.
+  private func news(for thread: ModelThread) -> [Release] {
+    thread.looks.compactMap { table.locations[Int($0)].news(for: thread.number).map { Release($0.mark.node, $0.past) } }
+      + thread.lockLooks.compactMap { $0.releases < $0.mutex.releases.count ? $0.mutex.releases[$0.releases] : nil }
+  }
+
+  private func hasNews(_ thread: ModelThread) -> Bool {
+    thread.looks.contains { table.locations[Int($0)].news(for: thread.number) != nil }
+      || thread.lockLooks.contains { $0.releases < $0.mutex.releases.count }
+  }
+
+  /// Whoever could not go on without news comes after the first of them. If there are others, or will be, one of those could have been the first.
+  private func joinNews(_ thread: ModelThread) {
+    let news = news(for: thread)
+    guard let first = news.min(by: { $0.node < $1.node }), first.node >= 0 else { return }
+    thread.past.join(first.past)
+    if news.contains(where: { $0.node != first.node }) { tryAll(at: first.node) }
+    let mark = StepMark(thread: thread.number, index: thread.index + 1, node: first.node)
+    for place in thread.looks { table.locations[Int(place)].resumed.append(mark) }
+    for look in thread.lockLooks { look.mutex.resumed.append(mark) }
+  }
+
+  /// The running thread has made news, too late for whoever went on because of others.
+  func raceWithNews(_ resumed: [StepMark], _ me: ModelThread) {
+    for mark in resumed where mark.thread != me.number && mark.index > me.past[mark.thread] { tryAll(at: mark.node) }
+  }
+
+  private func tryAll(at node: Int) {
+    guard isSearching, !isRedundant else { return }
+    nodes[node].wanted |= nodes[node].enabled
+    // As in `addWish`.
+    let start = Int(nodes[node].runStart)
+    if start != node, preemptionBound != .max { nodes[start].wanted |= nodes[start].enabled }
   }
 
   /// Chooses who makes the next step; nil when all have ended.
   /// - Parameter previous: who made the last one, if it is still there.
   func chooseThread(previous: ModelThread?) -> ModelThread? {
     if depth > 0 { settleRaces() }
+    // Who would go on, and who could: one that spins could as well, a few times.
+    var willing: UInt8 = 0
     var enabled: UInt8 = 0
     var isAnyLeft = false
     for thread in active {
       if thread.state != .finished { isAnyLeft = true }
-      if thread.canGoOn, !thread.hasYielded { enabled |= 1 << UInt8(thread.number) }
+      guard thread.canGoOn else { continue }
+      let isSpinning = thread.isYielding && !hasNews(thread)
+      if !isSpinning { willing |= 1 << UInt8(thread.number) }
+      if !isSpinning || thread.hasFreeRounds { enabled |= 1 << UInt8(thread.number) }
     }
-    if enabled == 0 {
+    let isStuck = enabled == 0
+    if isStuck {
       guard isAnyLeft else { return nil }
+      // Who goes on then keeps the others from doing so, for all that is known: each is tried.
       enabled = wakeSomebody()
+      asleep = 0
     }
+    if willing == 0 { willing = enabled }
     if depth >= limits.steps { fail(.livelock, "no end after \(limits.steps) steps") }
-    let goesOn = previous.map { enabled & 1 << UInt8($0.number) != 0 } ?? false
+    let goesOn = previous.map { !$0.isYielding && enabled & 1 << UInt8($0.number) != 0 } ?? false
     let before = depth > 0 ? nodes[depth - 1] : nil
     let preemptions = before.map { $0.preemptions + $0.cost(of: Int($0.thread)) } ?? 0
     let number: Int
@@ -88,11 +126,12 @@ extension Explorer {
         return nil
       }
     } else {
-      number = pick(enabled, previous: goesOn ? previous : nil)
+      let isOpen = !isSearching || willing & ~asleep == 0
+      number = pick(isOpen ? enabled : willing, previous: goesOn ? previous : nil)
       if depth < nodes.count { nodes.removeLast(nodes.count - depth) }
       nodes.append(
         PathNode(
-          thread: Int8(number), enabled: enabled, wanted: reduces ? 0 : enabled,
+          thread: Int8(number), enabled: enabled, wanted: reduces && !isStuck ? 0 : enabled,
           tried: 1 << UInt8(number), asleep: asleep, previous: Int8(previous?.number ?? -1),
           previousGoesOn: goesOn, preemptions: preemptions, runStart: Int32(depth)))
     }
@@ -101,18 +140,20 @@ extension Explorer {
     } else {
       nodes[depth].runStart = Int32(depth)
     }
-    if usesSleep { asleep = (nodes[depth].asleep | nodes[depth].tried) & ~(1 << UInt8(number)) }
+    if usesSleep, !isStuck { asleep = (nodes[depth].asleep | nodes[depth].tried) & ~(1 << UInt8(number)) }
     depth += 1
     let chosen = threads[number]
-    chosen.hasYielded = false
+    if chosen.isYielding {
+      if !chosen.hasFreeRounds { joinNews(chosen) }
+      chosen.isYielding = false
+    }
     return chosen
   }
 
   /// Nobody can go on by himself: those who spin do, then those whose time is up.
   private func wakeSomebody() -> UInt8 {
     var enabled: UInt8 = 0
-    for thread in active where thread.hasYielded && thread.canGoOn {
-      thread.hasYielded = false
+    for thread in active where thread.isYielding && thread.canGoOn {
       enabled |= 1 << UInt8(thread.number)
     }
     if enabled != 0 {
@@ -122,12 +163,13 @@ extension Explorer {
       }
       return enabled
     }
+    // Their time is up at one time.
     for thread in active where thread.state == .waitingForTime {
-      for mutex in [thread.wantedLock].compactMap(\.self) { mutex.waiting.removeAll { $0 === thread } }
+      thread.wantedLock?.waiting.removeAll { $0 === thread }
       thread.state = .ready
-      if thread.canGoOn { return 1 << UInt8(thread.number) }
-      thread.state = .waitingForTime
+      if thread.canGoOn { enabled |= 1 << UInt8(thread.number) }
     }
+    if enabled != 0 { return enabled }
     let stuck = active.filter { $0.state != .finished }.map { thread in
       "\(thread.name) " + (thread.state == .ready ? "wants a lock" : "waits for a signal")
     }
@@ -183,17 +225,18 @@ extension Explorer {
   /// Which of so many stores a load returns, the newest being number 0.
   func choose(_ count: Int) -> Int {
     guard count > 1 else { return 0 }
+    if count > 255 { fail(.laboratory, "a load may return more than 255 stores") }
     let node = depth - 1
     if depth <= known {
       let choice = Int(nodes[node].choice)
       if choice >= count { fail(.laboratory, "step \(node) does not repeat: it had more stores to choose from") }
-      nodes[node].choices = UInt8(min(count, 255))
+      nodes[node].choices = UInt8(count)
       return choice
     }
     if isRedundant { return 0 }
     var choice = 0
-    if !isSearching { choice = draw(below: 3) > 0 ? 0 : Int(draw(below: UInt64(min(count, 255)))) }
-    nodes[node].choices = UInt8(min(count, 255))
+    if !isSearching { choice = draw(below: 3) > 0 ? 0 : Int(draw(below: UInt64(count))) }
+    nodes[node].choices = UInt8(count)
     nodes[node].choice = UInt8(choice)
     return choice
   }
@@ -208,6 +251,9 @@ extension Explorer {
   /// What the last step has raced with.
   private func settleRaces() {
     let thread = Int(nodes[depth - 1].thread)
+    if nodes[depth - 1].choice >= nodes[depth - 1].choices {
+      fail(.laboratory, "step \(depth - 1) does not repeat: it has no stores to choose from")
+    }
     nodes[depth - 1].past = threads[thread].past
     guard !raced.isEmpty else { return }
     for node in raced { if usesSleep { addSource(node) } else { addWish(node, thread) } }

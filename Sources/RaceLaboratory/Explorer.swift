@@ -2,7 +2,14 @@ import CFibers
 import CPrimitives
 import Glibc
 
-/// Runs a program of a few threads in every order that makes a difference, under the memory model of C11.
+/// Ends the process, because the laboratory or a test of it is wrong: not by a trap, which may be what a mutant does.
+package func giveUp(_ message: String) -> Never {
+  let line = message + "\n"
+  unsafe _ = line.withCString { unsafe write(2, $0, strlen($0)) }
+  exit(3)
+}
+
+/// Runs a program of a few threads in the orders that make a difference, under the memory model of C11.
 ///
 /// One thread of the system runs all threads of the model, each on a stack of its own. Before every operation that another thread could notice, the
 /// running thread asks here who goes on. The answers make a path; the next execution follows it up to the last step where something else was
@@ -29,7 +36,6 @@ package final class Explorer: @unchecked Sendable {
   var threads: [ModelThread] = []
   var active: [ModelThread] = []
   var current: ModelThread
-  var switches = 0
 
   // The search.
   var strategy = Strategy.exhaustive(preemptions: nil)
@@ -46,6 +52,7 @@ package final class Explorer: @unchecked Sendable {
   var asleep: UInt8 = 0
   /// Only without a bound: what was tried before may have come to its bound earlier than this would.
   var usesSleep = false
+  var isBounded: Bool { preemptionBound != .max }
   var isRedundant = false
   /// Earlier steps that the last one could have come before.
   var raced: [Int] = []
@@ -57,9 +64,9 @@ package final class Explorer: @unchecked Sendable {
   var execution = 0
   var table = LocationTable()
   var sequentialClock = VectorClock.zero
-  var lastFence = ReadMark(thread: -1, index: 0, node: -1)
+  var fences: [StepMark] = []
   var fencePast = VectorClock.zero
-  var barriers: [(mark: ReadMark, past: VectorClock)] = []
+  var barriers: [(mark: StepMark, past: VectorClock)] = []
   var fruitlessYields = 0
   var trace: [TraceEntry] = []
   var failure: RaceFailure?
@@ -70,6 +77,8 @@ package final class Explorer: @unchecked Sendable {
     didSet { weakenedLine = orderingMutant?.line ?? 0 }
   }
   var weakenedLine: UInt = 0
+  /// Whether an operation was made weaker in the last search.
+  package internal(set) var hasWeakened = false
   /// Every ordered operation that was executed, if it is to be known.
   package var notesSites = false
   package var sites: Set<OrderingMutant> = []
@@ -78,11 +87,11 @@ package final class Explorer: @unchecked Sendable {
   private let mainRecords: UnsafeMutablePointer<UnsafeMutableRawPointer?>
 
   private init() {
-    guard let fiber = unsafe pagecache_fiber_main() else { fatalError("no memory") }
+    guard let fiber = unsafe pagecache_fiber_main() else { giveUp("no memory") }
     unsafe mainFiber = fiber
     unsafe mainRecords = .allocate(capacity: ModelThread.recordCount)
     unsafe mainRecords.initialize(repeating: nil, count: ModelThread.recordCount)
-    current = ModelThread(number: 7)
+    current = ModelThread(number: Explorer.mostThreads)
     trace.reserveCapacity(1 << 12)
     nodes.reserveCapacity(1 << 12)
   }
@@ -110,6 +119,7 @@ package final class Explorer: @unchecked Sendable {
     nodes.removeAll(keepingCapacity: true)
     known = 0
     failure = nil
+    hasWeakened = false
     usesSleep = false
     var report = RaceReport()
     var count = limits.executions
@@ -159,7 +169,7 @@ package final class Explorer: @unchecked Sendable {
     execution += 1
     table.removeAll()
     sequentialClock = .zero
-    lastFence = ReadMark(thread: -1, index: 0, node: -1)
+    fences.removeAll(keepingCapacity: true)
     fencePast = .zero
     barriers.removeAll(keepingCapacity: true)
     fruitlessYields = 0
@@ -211,7 +221,6 @@ package final class Explorer: @unchecked Sendable {
       thread.body = nil
       thread.state = .finished
       note(.end, at: Site("", 0))
-      progress()
       if let next = chooseThread(previous: nil) { go(to: next) } else { leave() }
     }
   }
@@ -225,11 +234,13 @@ package final class Explorer: @unchecked Sendable {
     }
     guard isExploring else { return }
     isExploring = false
+    // Before the first step there is no stack to give up.
+    guard depth > 0 else { return }
     let stack = unsafe current.fiber
-    for thread in active where thread.state != .finished { thread.abandon() }
+    for thread in active where thread.state != .finished || thread === current { thread.abandon() }
     unsafe pagecache_exchange_thread_records(current.records, mainRecords)
     unsafe pagecache_fiber_switch(stack, mainFiber)
-    fatalError("a stack that was given up goes on")
+    giveUp("a stack that was given up goes on")
   }
 
   // MARK: The trace

@@ -5,18 +5,29 @@ struct StoreRecord {
   var seen: VectorClock
   /// What an acquire that reads it learns.
   var released: VectorClock
-  /// What came before it, for the search.
+  /// What came before it, for the search, and itself.
   let past: VectorClock
-  let isSequential: Bool
+  let mark: StepMark
 }
 
-/// A step that read a word, for finding the stores that could have come before it.
-struct ReadMark {
+/// A step that others could have come before.
+struct StepMark {
+  enum Kind {
+    case store
+    /// A load: what comes later can still be tried before it, or be there and not be seen.
+    case load
+    /// A load that could only return what it did, or a read-modify-write that stored nothing.
+    case readOfNewest
+    /// A lock was let go.
+    case release
+  }
+
   let thread: Int
   let index: UInt32
   let node: Int
-  /// Of a read: whether it could only return the newest store.
-  var isOfNewest = false
+  var kind = Kind.store
+
+  static var none: StepMark { StepMark(thread: -1, index: 0, node: -1) }
 }
 
 /// A word of shared memory: all that was stored there in this execution, in the order in which it was.
@@ -29,13 +40,31 @@ struct Location {
   var isGone = false
   var stores: [StoreRecord] = []
   /// The last store: by whom, and which step of the execution it was.
-  var lastStore = ReadMark(thread: -1, index: 0, node: -1)
+  var lastStore = StepMark.none
   /// All that must come before the next store.
   var past = VectorClock.zero
-  var reads: [ReadMark] = []
+  /// Reads since the last store.
+  var reads: [StepMark] = []
+  /// All steps, where the search is bounded: see `Explorer.race(withAll:_:)`.
+  var steps: [StepMark] = []
   /// The store that each thread read last, and in which of its rounds: see `ModelThread.round`.
   var lastRead = SIMD8<Int32>(repeating: -1)
   var lastRound = SIMD8<UInt32>.zero
+  /// Spinning threads that had looked at it and went on because of news: those are the nodes.
+  var resumed: [StepMark] = []
+  /// Each thread's own last store.
+  var lastStored = SIMD8<Int32>(repeating: -1)
+
+  /// Whether a thread has read it in an earlier round.
+  func wasRead(before thread: ModelThread) -> Bool {
+    lastRead[thread.number] >= 0 && lastRound[thread.number] != thread.round
+  }
+
+  /// The first store that is newer than what a thread has read, or stored.
+  func news(for thread: Int) -> StoreRecord? {
+    let next = Int(max(lastRead[thread], lastStored[thread])) + 1
+    return next < stores.count ? stores[next] : nil
+  }
 }
 
 /// The words that threads have touched in this execution, by address.
@@ -69,9 +98,10 @@ struct LocationTable {
     return slot
   }
 
-  func contains(_ address: UInt) -> Bool {
+  /// The place of a word that was touched before.
+  func known(_ address: UInt) -> Int? {
     let slot = slot(of: address)
-    return stamps[slot] == stamp && places[slot] >= 0
+    return stamps[slot] == stamp && places[slot] >= 0 ? Int(places[slot]) : nil
   }
 
   /// Forgets a word whose memory is given back.
@@ -108,12 +138,15 @@ struct LocationTable {
   private mutating func reset(_ place: Int, value: UInt64) {
     locations[place].stores.removeAll(keepingCapacity: true)
     locations[place].stores.append(
-      StoreRecord(value: value, seen: .zero, released: .zero, past: .zero, isSequential: false))
-    locations[place].lastStore = ReadMark(thread: -1, index: 0, node: -1)
+      StoreRecord(value: value, seen: .zero, released: .zero, past: .zero, mark: .none))
+    locations[place].lastStore = .none
     locations[place].past = .zero
     locations[place].reads.removeAll(keepingCapacity: true)
+    locations[place].steps.removeAll(keepingCapacity: true)
     locations[place].lastRead = SIMD8(repeating: -1)
     locations[place].lastRound = .zero
+    locations[place].resumed.removeAll(keepingCapacity: true)
+    locations[place].lastStored = SIMD8(repeating: -1)
   }
 
   private mutating func grow() {

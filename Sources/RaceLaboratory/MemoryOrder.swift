@@ -1,11 +1,13 @@
-/// What an atomic operation orders besides itself.
+/// What an atomic operation, or a fence, orders besides itself.
 package enum MemoryOrder: UInt8, Sendable {
-  case relaxed, acquire, release, acquireRelease, sequential
+  case relaxed, acquire, release, acquireRelease
+  /// Of a fence. The project has no sequentially consistent loads and stores: where two threads must not both miss each other's store, each has a fence.
+  case sequential
 
   @inline(__always)
-  var acquires: Bool { self == .acquire || self == .acquireRelease || self == .sequential }
+  var acquires: Bool { self == .acquire || self == .acquireRelease }
   @inline(__always)
-  var releases: Bool { self == .release || self == .acquireRelease || self == .sequential }
+  var releases: Bool { self == .release || self == .acquireRelease }
 }
 
 /// Where in the sources an operation stands.
@@ -27,7 +29,7 @@ package struct OrderingMutant: Sendable, Hashable, Codable, CustomStringConverti
     case acquire
     /// The same for a store.
     case release
-    /// A sequentially consistent operation acquires and releases, and no more; a fence is not there.
+    /// A sequentially consistent fence is not there.
     case sequential
   }
 
@@ -46,11 +48,9 @@ package struct OrderingMutant: Sendable, Hashable, Codable, CustomStringConverti
 
   func weaken(_ order: MemoryOrder) -> MemoryOrder {
     switch (half, order) {
-    case (.acquire, .acquire): .relaxed
+    case (.acquire, .acquire), (.release, .release), (.sequential, .sequential): .relaxed
     case (.acquire, .acquireRelease): .release
-    case (.release, .release): .relaxed
     case (.release, .acquireRelease): .acquire
-    case (.sequential, .sequential): .acquireRelease
     default: order
     }
   }

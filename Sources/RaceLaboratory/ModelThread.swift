@@ -22,10 +22,13 @@ final class ModelThread {
   /// What its next step touches, and how.
   var object: UInt = 0
   var kind = StepKind.alone
-  /// It spins: it goes on when somebody else has stored something, or nobody else can go on.
-  var hasYielded = false
-  /// How often it has spun. What it reads twice must get newer from one round to the next, if there is anything newer: stores are seen in the end.
+  /// It spins, and has not gone on since.
+  var isYielding = false
+  /// How often it has spun, plus one. What it reads twice must get newer from one round to the next, if there is anything newer: stores are seen in the end.
   var round: UInt32 = 1
+  /// What it has looked at in this round, words and locks, and which of their states that was.
+  var looks: [Int32] = []
+  private(set) var lockLooks: [(mutex: ModelMutex, releases: Int)] = []
 
   // What C11 says it knows.
   var clock = VectorClock.zero
@@ -37,8 +40,9 @@ final class ModelThread {
   // What the search says has to come before its next step.
   var past = VectorClock.zero
   var index: UInt32 = 0
-  /// The step that it made last.
+  /// The step that it made last, and the one before.
   var lastNode = -1
+  var previousNode = -1
   var barriersSeen = 0
 
   private(set) var fiber: OpaquePointer
@@ -58,7 +62,7 @@ final class ModelThread {
       let fiber = unsafe pagecache_fiber_make(
         512 << 10,
         { Explorer.shared.runModelThread(Int(bitPattern: $0) - 1) }, context)
-    else { fatalError("no memory for a stack") }
+    else { giveUp("no memory for a stack") }
     return unsafe fiber
   }
 
@@ -72,18 +76,39 @@ final class ModelThread {
     wantedLock = nil
     object = 0
     kind = .alone
-    hasYielded = false
+    isYielding = false
     round = 1
+    beginRound()
     clock = .zero
     pendingAcquire = .zero
     fenceRelease = .zero
     past = .zero
     index = 0
     lastNode = -1
+    previousNode = -1
     barriersSeen = 0
   }
 
-  /// Whether it can make its next step now.
+  /// Whether it can make its next step now, unless it spins for nothing.
   @inline(__always)
   var canGoOn: Bool { state == .ready && (wantedLock.map { $0.isFree } ?? true) }
+
+  func look(at mutex: ModelMutex) {
+    lockLooks.removeAll { $0.mutex === mutex }
+    lockLooks.append((mutex, mutex.releases.count))
+  }
+
+  func endRound() {
+    isYielding = true
+    round += 1
+  }
+
+  func beginRound() {
+    looks.removeAll(keepingCapacity: true)
+    lockLooks.removeAll(keepingCapacity: true)
+  }
+
+  /// Rounds in which it may find what it found before. More of them bring nothing new, and there would be no end; but it may give up after a few.
+  private static var freeRounds: UInt32 { 2 }
+  var hasFreeRounds: Bool { round <= 1 + ModelThread.freeRounds }
 }

@@ -64,19 +64,20 @@ package struct Path: Sendable, CustomStringConvertible {
     for part in text.split(separator: ".") {
       if let star = part.firstIndex(of: "*") {
         guard let thread = Int8(part[..<star]), let count = Int(part[part.index(after: star)...]),
-          (0..<7).contains(thread),
+          (0..<Int8(Explorer.mostThreads)).contains(thread),
           (1...1_000_000).contains(count)
         else { return nil }
         steps += Array(repeating: (thread, 0), count: count)
       } else if let mark = part.firstIndex(of: "v") {
         guard let thread = Int8(part[..<mark]), let choice = UInt8(part[part.index(after: mark)...]),
-          (0..<7).contains(thread)
+          (0..<Int8(Explorer.mostThreads)).contains(thread)
         else { return nil }
         steps.append((thread, choice))
       } else {
         return nil
       }
     }
+    if steps.isEmpty { return nil }
   }
 
   init(_ nodes: ArraySlice<PathNode>) { steps = nodes.map { ($0.thread, $0.choice) } }

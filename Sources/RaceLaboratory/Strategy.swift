@@ -67,4 +67,15 @@ package struct RaceReport: Sendable {
   package var seconds = 0.0
   package var longest = 0
   package var failure: RaceFailure?
+
+  package init() {}
+
+  /// Another search for the same, which goes further.
+  package mutating func go(on report: RaceReport) {
+    executions += report.executions
+    seconds += report.seconds
+    longest = max(longest, report.longest)
+    isComplete = report.isComplete
+    failure = report.failure
+  }
 }

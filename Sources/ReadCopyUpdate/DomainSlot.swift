@@ -93,10 +93,23 @@ struct DomainSlot: @unchecked Sendable {
     var head = records.loadRelaxed()
     while true {
       record.next.storeRelaxed(head)
-      let (exchanged, original) = unsafe records.compareExchangeAcquireRelease(
+      // Release pairs with the acquire of `forEachRecord`: what the record begins with, and the way to the next one.
+      let (exchanged, original) = unsafe records.compareExchangeRelease(
         expected: head, desired: UInt64(UInt(bitPattern: record.section.address)))
       if exchanged { return record }
       head = original
+    }
+  }
+
+  /// Frees all records, which nobody may have. For the race laboratory, where each execution begins with none.
+  func freeRecords() {
+    var address = records.loadRelaxed()
+    records.storeRelaxed(0)
+    while let base = unsafe UnsafeMutableRawPointer(bitPattern: UInt(address)) {
+      let record = unsafe ThreadRecord(base: base)
+      precondition(record.owned.loadRelaxed() == 0)
+      address = record.next.loadRelaxed()
+      unsafe base.deallocate()
     }
   }
 }

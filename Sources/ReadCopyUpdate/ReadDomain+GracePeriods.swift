@@ -18,8 +18,8 @@ extension ReadDomain {
   /// A ticket for a grace period that begins after this call: take it after unlinking, free once `isOver`.
   ///
   /// A read-modify-write, so that the clock's modification order decides: a grace period that advances the clock later has this thread's
-  /// unlinking before it.
-  package func ticket() -> GracePeriod { GracePeriod(number: slot.clock.fetchAddSequential(0) + 1) }
+  /// unlinking before it. Release pairs with the fence of `advance`, which thus covers the unlinking, and with the acquire of `ThreadRecord.enter`.
+  package func ticket() -> GracePeriod { GracePeriod(number: slot.clock.fetchAddRelease(0) + 1) }
 
   /// Whether the grace period is over: nobody reads any more what was unlinked before the ticket.
   package func isOver(_ period: GracePeriod) -> Bool {
@@ -58,7 +58,9 @@ extension ReadDomain {
   /// Runs one grace period. Without patience it may only get as far as the oldest reader's: readers that always overlap would else keep one from
   /// ever ending, since each attempt has a number of its own. Expects the lock held.
   private func advance(patience: Patience) {
-    let target = slot.clock.fetchAddSequential(1) + 1
+    // Relaxed: the fence below acquires what every ticket of this grace period has released. No release is needed either: a reader that enters under
+    // the new number reads it from here, and this continues the release sequences of the tickets.
+    let target = slot.clock.fetchAddRelaxed(1) + 1
     #if ThreadSanitizer
       _ = unsafe SharedWord(at: sanitizerWords).loadAcquire()
     #endif
@@ -66,7 +68,7 @@ extension ReadDomain {
     if readersNeedNoFence {
       // It worked when the domain was made. A kernel short of memory can refuse once; anything else cannot be made good: readers have no
       // fence, and to go on without one would hand out memory that they read.
-      while true {
+      while keeps(.fenceOfAllReaders) {
         let error = processFence()
         if error == 0 { break }
         precondition(

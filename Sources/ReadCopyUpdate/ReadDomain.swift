@@ -64,6 +64,9 @@ package final class ReadDomain: Sendable {
   /// Gives the calling thread's record back, as the end of the thread does. For tests.
   package func giveBackRecord() { ThreadRegistration.releaseRecord(slotNumber) }
 
+  /// Frees all records, which everybody has given back. For tests.
+  package func freeRecords() { slot.freeRecords() }
+
   /// Runs the body inside a read section. May be nested.
   /// - Cost: as `ThreadRecord.enter`; a full fence where membarrier does not work.
   package func read<Result: ~Copyable, Failure: Error>(

@@ -109,7 +109,8 @@ import Testing
           isOver.set(1)
           return
         }
-        while isOver.value == 0 {
+        // Also if the writer was done before this began.
+        repeat {
           try file.withBytes(atAbsoluteOffset: 4096, count: 4096) { span in
             let isWhole = unsafe span.withUnsafeBytes { bytes in
               let first = unsafe bytes.load(as: UInt64.self)
@@ -120,7 +121,7 @@ import Testing
             failures.check(isWhole, "a loan with bytes of two writes")
           }
           loans.add(1)
-        }
+        } while isOver.value == 0
       } catch {
         isOver.set(1)
         failures.add("\(error)")
@@ -176,14 +177,19 @@ import Testing
     let cache = try smallCache(atomic: 1 << 16)
     let file = try cache.open(
       store: MemoryStore(bytes: [UInt8](repeating: 1, count: 60_000)), .readWrite(durability: durability))
-    let end = monotonicNanoseconds() + 500_000_000
+    // Half a second, and longer where everything is slow: as long as it takes for each to have happened a few times.
+    let (soon, late) = (monotonicNanoseconds() + 500_000_000, monotonicNanoseconds() + 60_000_000_000)
     let failures = Failures()
     let (reads, resizes, short) = (SharedCounter(), SharedCounter(), SharedCounter())
+    let isOver: @Sendable () -> Bool = {
+      let now = monotonicNanoseconds()
+      return now > late || now > soon && reads.value > 10 && resizes.value > 10 && short.value > 0
+    }
     onThreads(5) { thread in
       var random = RandomWords(seed: testSeed &+ UInt64(thread))
       do {
         if thread < 2 {
-          while monotonicNanoseconds() < end {
+          while !isOver() {
             let size = Int64(random.next(below: 60_000))
             try file.resize(to: size)
             resizes.add(1)
@@ -195,7 +201,7 @@ import Testing
         }
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 20_000, alignment: 16)
         defer { unsafe buffer.deallocate() }
-        while monotonicNanoseconds() < end {
+        while !isOver() {
           for place in stride(from: 0, to: 20_000, by: 8) {
             unsafe buffer.storeBytes(of: 0xEEEE_EEEE_EEEE_EEEE, toByteOffset: place, as: UInt64.self)
           }

@@ -48,20 +48,6 @@ extension RaceLaboratoryTests {
       #expect(found == ["a0 b1", "a1 b0", "a1 b1"])
     }
 
-    @Test func storeBufferingWithSequentialAccesses() {
-      let (found, _) = outcomes([
-        { words, notes in
-          words.store(0, 1, .sequential)
-          notes["a"] = words.load(1, .sequential)
-        },
-        { words, notes in
-          words.store(1, 1, .sequential)
-          notes["b"] = words.load(0, .sequential)
-        },
-      ])
-      #expect(found == ["a0 b1", "a1 b0", "a1 b1"])
-    }
-
     @Test func storeBufferingWithABarrierOnOneSide() {
       let (found, _) = outcomes([
         { words, notes in

@@ -2,126 +2,63 @@ import RaceLaboratory
 import Testing
 
 extension RaceLaboratoryTests {
-  /// Leaving out orders that make no difference leaves out no outcome.
+  /// Leaving out orders that make no difference leaves out no outcome: random programs, with everything tried and with the reduction.
   @Suite struct ReductionTests {
-    private struct Step {
-      enum Kind: CaseIterable {
-        case load, store, add, fence, barrier, locked, tried
-      }
-      var kind: Kind
-      var word: Int
-      var order: MemoryOrder
+    struct Comparison {
+      var compared = 0
+      var everything = 0
+      var reduced = 0
     }
 
-    private struct Random: RandomNumberGenerator {
-      var state: UInt64
-      mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-        return word ^ word >> 31
-      }
-    }
-
-    private func program(_ random: inout Random) -> [[Step]] {
-      let threads = Int.random(in: 2...3, using: &random)
-      return (0..<threads).map { _ in
-        (0..<Int.random(in: 1...(threads == 2 ? 4 : 2), using: &random)).map { _ in
-          let kinds: [Step.Kind] = [
-            .load, .load, .load, .store, .store, .store, .add, .fence, .barrier, .locked, .tried,
-          ]
-          let kind = kinds.randomElement(using: &random)!
-          let orders: [MemoryOrder] =
-            switch kind {
-            case .load: [.relaxed, .acquire, .sequential]
-            case .store: [.relaxed, .release, .sequential]
-            default: [.relaxed, .acquire, .release, .acquireRelease, .sequential]
-            }
-          return Step(
-            kind: kind, word: Int.random(in: 0...1, using: &random), order: orders.randomElement(using: &random)!)
+    /// Compares what is found; only programs of which everything can be tried.
+    private func compare(
+      _ flavour: RandomProgram.Flavour, programs: Int, most: Int, bounds: [Int?], seed: UInt64
+    ) -> Comparison {
+      var random = Generator(state: seed)
+      var result = Comparison()
+      for number in 0..<programs {
+        let program = RandomProgram(flavour, most: most, &random)
+        for bound in bounds {
+          let (everything, full) = program.outcomes(reduces: false, preemptions: bound)
+          #expect(full.failure == nil)
+          guard full.isComplete else { continue }
+          let (found, report) = program.outcomes(reduces: true, preemptions: bound)
+          #expect(report.isComplete && report.failure == nil)
+          #expect(
+            found == everything,
+            "program \(number) of seed \(seed), bound \(bound.map { "\($0)" } ?? "none"): \(program) never came to \(everything.subtracting(found))"
+          )
+          result.compared += 1
+          result.everything += full.executions
+          result.reduced += report.executions
+          if found != everything { return result }
         }
       }
+      return result
     }
 
-    private func run(_ program: [[Step]], reduces: Bool, preemptions: Int?) -> (Set<String>, RaceReport) {
-      Explorer.shared.reduces = reduces
-      defer { Explorer.shared.reduces = true }
-      var found: Set<String> = []
-      let report = Explorer.shared.explore(.exhaustive(preemptions: preemptions), limits: Limits(executions: 5_000)) {
-        let words = Words(2)
-        let lock = ModelMutex()
-        let notes = Notes()
-        let site = Site("", 0)
-        return Program(
-          threads: program.enumerated().map { number, steps in
-            (
-              "\(number)",
-              {
-                for (place, step) in steps.enumerated() {
-                  let name = "\(number).\(place):"
-                  switch step.kind {
-                  case .load: notes[name] = words.load(step.word, step.order)
-                  case .store: words.store(step.word, UInt64(number * 10 + place + 1), step.order)
-                  case .add: notes[name] = words.add(step.word, 100, step.order)
-                  case .fence: fence(.sequential)
-                  case .barrier: Explorer.shared.barrier(site)
-                  case .locked:
-                    Explorer.shared.lock(lock, site)
-                    notes[name] = words.load(step.word)
-                    words.store(step.word, UInt64(number * 10 + place + 1))
-                    Explorer.shared.unlock(lock, site)
-                  case .tried:
-                    let isMine = Explorer.shared.tryLock(lock, site)
-                    notes[name] = isMine ? 1 : 0
-                    if isMine {
-                      words.store(step.word, 77)
-                      Explorer.shared.unlock(lock, site)
-                    }
-                  }
-                }
-              }
-            )
-          },
-          check: {
-            found.insert(notes.text + " end \(words.load(0)) \(words.load(1))")
-            return nil
-          })
-      }
-      return (found, report)
+    @Test(arguments: RandomProgram.Flavour.allCases) func nothingIsLeftOut(_ flavour: RandomProgram.Flavour) {
+      // A sleeper and whoever rouses it are several steps each: with shorter programs, everything can be tried of as many.
+      let result = compare(flavour, programs: 24, most: flavour == .signals ? 2 : 4, bounds: [nil], seed: 7)
+      #expect(result.compared > 10)
+      #expect(result.reduced * 5 < result.everything, "\(result)")
     }
 
-    @Test func nothingIsLeftOut() {
-      var random = Random(state: 7)
-      var compared = 0
-      var (all, few) = (0, 0)
-      for number in 0..<250 {
-        let program = program(&random)
-        let (everything, full) = run(program, reduces: false, preemptions: nil)
-        guard full.isComplete else { continue }
-        let (found, report) = run(program, reduces: true, preemptions: nil)
-        #expect(report.isComplete && report.failure == nil && full.failure == nil)
-        #expect(found == everything, "program \(number): \(program)")
-        compared += 1
-        all += full.executions
-        few += report.executions
-        if found != everything { break }
-      }
-      #expect(compared > 150)
-      #expect(few * 5 < all, "\(few) of \(all)")
+    @Test(arguments: RandomProgram.Flavour.allCases) func norWithABound(_ flavour: RandomProgram.Flavour) {
+      let result = compare(flavour, programs: 10, most: 6, bounds: [0, 1, 2, 3], seed: 8)
+      #expect(result.compared > 16)
+      #expect(result.reduced < result.everything, "\(result)")
     }
 
-    @Test func norWithABound() {
-      var random = Random(state: 8)
-      for number in 0..<150 {
-        let program = program(&random)
-        let (everything, full) = run(program, reduces: false, preemptions: 2)
-        guard full.isComplete else { continue }
-        let (found, report) = run(program, reduces: true, preemptions: 2)
-        #expect(report.isComplete && report.failure == nil)
-        #expect(found == everything, "program \(number): \(program)")
-        if found != everything { break }
-      }
+    /// Two locks in a row under a bound: the step that is due must be tried before the first of them too, not only before the last.
+    @Test func aStepIsTriedBeforeAllThatCameSinceItWasDue() {
+      let locked = RandomProgram.locked
+      let program = RandomProgram([
+        [.store(0)] + locked([.load(0), .store(0)]) + locked([.load(0), .store(0)]) + [.store(0)],
+        [.add(1), .add(0)] + locked([.load(0), .store(0)]),
+      ])
+      let (everything, _) = program.outcomes(reduces: false, preemptions: 1)
+      #expect(program.outcomes(reduces: true, preemptions: 1).0 == everything)
     }
   }
 }

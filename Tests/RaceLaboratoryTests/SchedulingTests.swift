@@ -120,6 +120,60 @@ extension RaceLaboratoryTests {
       #expect(found == [true, false])
     }
 
+    /// Memory that was read before it was handed over could have been read after that.
+    @Test(arguments: [nil, 0, 1] as [Int?]) func memoryOfAnotherOwnerIsFound(preemptions: Int?) throws {
+      let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 256, alignment: 256)
+      defer { unsafe memory.deallocate() }
+      let start = try unsafe #require(memory.baseAddress)
+      unsafe memory.initializeMemory(as: UInt8.self, repeating: 0)
+      let report = Explorer.shared.explore(.exhaustive(preemptions: preemptions)) {
+        unsafe Explorer.shared.share(start, count: 256)
+        return Program(threads: [
+          (
+            "reads",
+            {
+              var bytes: UInt64 = 0
+              unsafe withUnsafeMutableBytes(of: &bytes) {
+                unsafe Explorer.shared.copy(
+                  to: $0.baseAddress.unsafelyUnwrapped, from: start, count: 8, self.site())
+              }
+            }
+          ),
+          ("takes", { unsafe Explorer.shared.handOver(start, count: 256) }),
+        ])
+      }
+      #expect(try #require(report.failure).kind == .reuse)
+    }
+
+    /// Two threads store the halves of one word: neither takes the other's back.
+    @Test func partsOfAWordAreStoredAlone() throws {
+      let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 256, alignment: 256)
+      defer { unsafe memory.deallocate() }
+      let start = try unsafe #require(memory.baseAddress)
+      let report = Explorer.shared.explore(.exhaustive(preemptions: nil)) {
+        unsafe memory.initializeMemory(as: UInt8.self, repeating: 0)
+        unsafe Explorer.shared.share(start, count: 256)
+        return Program(
+          threads: (0..<2).map { number in
+            (
+              "stores \(number)",
+              {
+                let bytes: UInt32 = 0x0101_0101 << UInt32(number)
+                unsafe withUnsafeBytes(of: bytes) {
+                  unsafe Explorer.shared.copy(
+                    to: start + number * 4, from: $0.baseAddress.unsafelyUnwrapped, count: 4, self.site())
+                }
+              }
+            )
+          },
+          check: {
+            let word = unsafe start.load(as: UInt64.self)
+            return word == 0x0202_0202_0101_0101 ? nil : "\(String(word, radix: 16))"
+          })
+      }
+      #expect(report.isComplete && report.failure == nil, "\(report.failure?.message ?? "")")
+    }
+
     @Test func spinningEnds() {
       let report = Explorer.shared.explore(.exhaustive(preemptions: nil)) {
         let words = Words(1)

@@ -29,6 +29,14 @@ final class Words {
   func add(_ word: Int, _ value: UInt64, _ order: MemoryOrder = .relaxed, line: UInt = #line) -> UInt64 {
     unsafe Explorer.shared.update(address(word), order, Site(#fileID, line), as: .add) { $0 &+ value }
   }
+
+  func replace(
+    _ word: Int, _ expected: UInt64, with value: UInt64, _ order: MemoryOrder = .relaxed, line: UInt = #line
+  ) -> UInt64 {
+    unsafe Explorer.shared.update(address(word), order, Site(#fileID, line), as: .compareExchange) {
+      $0 == expected ? value : nil
+    }
+  }
 }
 
 func fence(_ order: MemoryOrder, line: UInt = #line) { Explorer.shared.fence(order, Site(#fileID, line)) }

@@ -36,7 +36,7 @@ package final class Word: Sendable {
   private let word: InlineWord
   package init(_ value: UInt64 = 0) { word = InlineWord(value) }
   package var value: UInt64 { word.loadAcquire() }
-  package func set(_ value: UInt64) { _ = word.exchangeAcquireRelease(value) }
+  package func set(_ value: UInt64) { word.storeRelease(value) }
   @discardableResult
   package func add(_ amount: UInt64) -> UInt64 { word.fetchAddRelaxed(amount) }
 }

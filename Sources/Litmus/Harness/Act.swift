@@ -2,8 +2,13 @@
 enum Act: Sendable {
   case read(_ offset: Int, _ count: Int, file: Int = 0)
   case tryRead(_ offset: Int, _ count: Int, file: Int = 0)
+  /// Two reads in one call, each at an instant of its own.
+  case readMany(_ offset: Int, _ count: Int, _ other: Int, _ otherCount: Int, file: Int = 0)
+  case size(file: Int = 0)
   /// Borrows, and looks twice.
   case borrow(_ offset: Int, _ count: Int, file: Int = 0)
+  /// Within one folio, with a reference to it: the way of hits that benchmarks compare with.
+  case referencedRead(_ offset: Int, _ count: Int, file: Int = 0)
   case write(_ offset: Int, _ bytes: [UInt8], file: Int = 0)
   case append(_ bytes: [UInt8], file: Int = 0)
   case punch(_ range: Range<Int>, file: Int = 0)
@@ -28,6 +33,9 @@ enum Act: Sendable {
 /// What came of an act.
 enum Outcome: Equatable, CustomStringConvertible {
   case bytes([UInt8])
+  /// Of two reads in one call.
+  case many([UInt8], [UInt8])
+  case count(Int)
   /// Nothing to tell.
   case done
   /// A read that could not be served at once.
@@ -40,6 +48,8 @@ enum Outcome: Equatable, CustomStringConvertible {
   /// Runs of equal bytes: `1x8 0x8`.
   var description: String {
     switch self {
+    case .many(let one, let other): return "\(Outcome.bytes(one)) and \(Outcome.bytes(other))"
+    case .count(let count): return "\(count)"
     case .done: return "done"
     case .declined: return "declined"
     case .refused(let cause): return "refused: \(cause)"
@@ -64,9 +74,13 @@ struct ModelFiles: Equatable {
   mutating func apply(_ act: Act) -> Outcome {
     switch act {
     case .read(let offset, let count, let file), .tryRead(let offset, let count, let file),
-      .borrow(let offset, let count, let file):
+      .borrow(let offset, let count, let file), .referencedRead(let offset, let count, let file):
       let end = min(files[file].count, offset + count)
       return .bytes(offset < end ? Array(files[file][offset..<end]) : [])
+    case .size(let file): return .count(files[file].count)
+    case .readMany:
+      // Taken apart by `History`: see there.
+      break
     case .write(let offset, let bytes, let file):
       put(bytes, at: offset, file)
     case .append(let bytes, let file):

@@ -30,7 +30,7 @@
       self.init(name, about, mutants: mutants, slow: slowMutants, bound: bound, threads: threads.count) {
         let world = World(start, threads: threads.count)
         let history = History(
-          threads: threads.count, mayRefuse: start.failingReads + start.failingFlushes + start.failingWrites > 0)
+          threads: threads.count, failures: start.failures)
         return Program(
           threads: threads.map { thread in
             (thread.name, { for act in thread.acts { history.perform(act, on: world) } })

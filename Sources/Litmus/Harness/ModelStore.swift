@@ -13,11 +13,24 @@
     /// Pages without storage.
     private var holes: Set<Int> = []
     private let order = ModelMutex()
-    /// Flushes that fail from now on, and lose what was written.
-    var failingFlushes = 0
-    /// Reads that fail from now on.
-    var failingReads = 0
-    var failingWrites = 0
+    /// The first calls of a kind, which fail.
+    struct Failing {
+      let due: Int
+      fileprivate var left: Int
+      init(_ due: Int) {
+        self.due = due
+        left = due
+      }
+    }
+    var failingReads = Failing(0)
+    var failingWrites = Failing(0)
+    /// They lose what was written.
+    var failingFlushes = Failing(0)
+    /// Changes of its structure.
+    var failingChanges = Failing(0)
+    /// Bytes that are all the same after each write, or `violation` says that they were not.
+    var uniform: Range<Int>?
+    private(set) var violation: String?
     /// Whether it says where its holes are.
     var knowsHoles: Bool
     private var changes: Int64 = 0
@@ -35,9 +48,19 @@
 
     /// Nothing fails any more.
     func heal() {
-      failingReads = 0
-      failingWrites = 0
-      failingFlushes = 0
+      failingReads = Failing(0)
+      failingWrites = Failing(0)
+      failingFlushes = Failing(0)
+      failingChanges = Failing(0)
+    }
+
+    /// Whether a call fails: a step of its own, if any does.
+    private func fails(_ call: String, _ failing: ReferenceWritableKeyPath<ModelStore, Failing>) -> Bool {
+      guard self[keyPath: failing].due > 0 else { return false }
+      step("\(call) \(self[keyPath: failing].left > 0 ? "fails" : "does not fail")")
+      guard self[keyPath: failing].left > 0 else { return false }
+      self[keyPath: failing].left -= 1
+      return true
     }
 
     private func step(_ text: @autoclosure () -> String, line: UInt = #line) {
@@ -45,6 +68,7 @@
     }
 
     func status() throws(StoreError) -> StoreStatus {
+      step("tells its size")
       let allocated = Int64((bytes.count + Self.pageSize - 1) / Self.pageSize - holes.count) * Int64(Self.pageSize)
       return StoreStatus(
         size: Int64(bytes.count), changeStamp: .init(seconds: changes, nanoseconds: 0), allocatedBytes: allocated)
@@ -53,9 +77,7 @@
     func read(_ request: StoreReadRequest, completion: @escaping @Sendable (Result<Int, StoreError>) -> Void) {
       var position = Int(request.offset)
       var done = 0
-      if failingReads > 0 {
-        step("read fails")
-        failingReads -= 1
+      if fails("read", \.failingReads) {
         return completion(
           .failure(StoreError(operation: .read, store: name, range: request.range, cause: .system(.ioError))))
       }
@@ -81,9 +103,7 @@
     }
 
     func write(_ request: StoreWriteRequest) throws(StoreError) -> Int {
-      if failingWrites > 0 {
-        step("write fails")
-        failingWrites -= 1
+      if fails("write", \.failingWrites) {
         throw StoreError(operation: .write, store: name, range: request.range, cause: .system(.ioError))
       }
       var position = Int(request.offset)
@@ -104,6 +124,9 @@
           }
           for place in 0..<count { unsafe bytes[position + place] = segment[within + place] }
           holes.remove(position / Self.pageSize)
+          if let uniform, Set(bytes[uniform]).count > 1 {
+            violation = "the store was given a page half written: \(Outcome.bytes(Array(bytes[uniform])))"
+          }
           position += count
           within += count
           done += count
@@ -113,9 +136,7 @@
     }
 
     func flush(dataOnly: Bool) throws(StoreError) {
-      if failingFlushes > 0 {
-        step("flush fails")
-        failingFlushes -= 1
+      if fails("flush", \.failingFlushes) {
         bytes = durable
         throw StoreError(operation: .flush, store: name, cause: .system(.ioError))
       }
@@ -140,6 +161,9 @@
 
     func change(_ change: StoreRangeChange, _ range: Range<Int64>) throws(StoreError) {
       let range = Int(range.lowerBound)..<Int(range.upperBound)
+      if fails("\(change)", \.failingChanges) {
+        throw StoreError(operation: .collapseRange, store: name, cause: .system(.ioError))
+      }
       step("\(change) \(range)")
       changes += 1
       switch change {

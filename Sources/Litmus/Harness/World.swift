@@ -21,10 +21,15 @@
     var callsAtOnce = 2
     /// Done at once, before the threads start.
     var before: [Act] = []
+    /// Bytes of the store that are all the same at any time.
+    var uniform: Range<Int>?
     /// Failures of the store that are due.
     var failingReads = 0
     var failingFlushes = 0
     var failingWrites = 0
+    var failingChanges = 0
+
+    var failures: Int { failingReads + failingFlushes + failingWrites + failingChanges }
 
     func byte(_ file: Int, _ page: Int) -> UInt8 { UInt8(file * 16 + page + 1) }
 
@@ -98,19 +103,21 @@
           }
         }
       } catch {
-        fatalError("a litmus test does not start: \(error)")
+        giveUp("a litmus test does not start: \(error)")
       }
       for act in start.before {
         let expected = model.apply(act)
         let outcome = perform(act)
         if outcome != expected {
-          fatalError("a litmus test does not start: \(act) came to \(outcome), not \(expected)")
+          giveUp("a litmus test does not start: \(act) came to \(outcome), not \(expected)")
         }
       }
       for store in stores {
-        store.failingReads = start.failingReads
-        store.failingFlushes = start.failingFlushes
-        store.failingWrites = start.failingWrites
+        store.uniform = start.uniform
+        store.failingReads = ModelStore.Failing(start.failingReads)
+        store.failingFlushes = ModelStore.Failing(start.failingFlushes)
+        store.failingWrites = ModelStore.Failing(start.failingWrites)
+        store.failingChanges = ModelStore.Failing(start.failingChanges)
       }
     }
 
@@ -126,11 +133,18 @@
           return unsafe try read(count) {
             try unsafe handles[file].tryRead(fromAbsoluteOffset: Int64(offset), into: $0)
           }
+        case .readMany(let offset, let count, let other, let otherCount, let file):
+          return try readMany([(offset, count), (other, otherCount)], of: handles[file])
+        case .size(let file): return .count(Int(try handles[file].size))
         case .borrow(let offset, let count, let file):
           return try handles[file].withBytes(atAbsoluteOffset: Int64(offset), count: count) { bytes in
             let first = copy(bytes)
             let second = copy(bytes)
             return first == second ? .bytes(first) : .failed("lent bytes changed: \(first) \(second)")
+          }
+        case .referencedRead(let offset, let count, let file):
+          return unsafe try read(count) {
+            try unsafe ReferencedReader(handles[file]).read(fromAbsoluteOffset: Int64(offset), into: $0)
           }
         case .write(let offset, let bytes, let file):
           try handles[file].write(toAbsoluteOffset: Int64(offset), bytes)
@@ -162,6 +176,33 @@
       }
     }
 
+    /// Reads two ranges in one call: each is of an instant of its own.
+    private func readMany(_ ranges: [(offset: Int, count: Int)], of handle: CachedFile) throws -> Outcome {
+      let total = ranges.reduce(0) { $0 + $1.count }
+      var buffer = [UInt8](repeating: World.sentinel, count: total)
+      var counts: [Int] = []
+      unsafe try buffer.withUnsafeMutableBytes { memory in
+        var start = 0
+        var requests: [CachedFile.ReadRequest] = []
+        for range in ranges {
+          requests.append(
+            unsafe CachedFile.ReadRequest(
+              offset: Int64(range.offset),
+              buffer: UnsafeMutableRawBufferPointer(rebasing: memory[start..<start + range.count])))
+          start += range.count
+        }
+        try handle.readMany(&requests)
+        counts = requests.map(\.bytesRead)
+      }
+      // P3, as in `read`.
+      for (start, end, count) in [(0, ranges[0].count, counts[0]), (ranges[0].count, total, counts[1])] {
+        if buffer[start + count..<end].contains(where: { $0 != World.sentinel }) {
+          return .failed("bytes behind the count were changed: \(Outcome.bytes(buffer)) for counts of \(counts)")
+        }
+      }
+      return .many(Array(buffer[..<counts[0]]), Array(buffer[ranges[0].count..<ranges[0].count + counts[1]]))
+    }
+
     private func wide(_ range: Range<Int>) -> Range<Int64> { Int64(range.lowerBound)..<Int64(range.upperBound) }
 
     /// Bytes of a frame are copied as a reader who does not trust them would.
@@ -189,7 +230,7 @@
 
     /// What is there when all threads have ended.
     func finish(_ history: History) -> String? {
-      if let violation = history.violation { return violation }
+      if let violation = history.violation ?? stores.lazy.compactMap(\.violation).first { return violation }
       for store in stores { store.heal() }
       var end = ModelFiles(files: [])
       do {
@@ -220,7 +261,8 @@
       handles = []
       cache.reclaimDeferred()
       let left = freeAtFirst - cache.freeFrames - cache.nodeFramesLeft
-      return left == 0 ? nil : "\(left) frames were not given back"
+      if left != 0 { return "\(left) frames were not given back" }
+      return cache.leftovers.first { $0.count != 0 }.map { "\($0.count) \($0.name) are left over" }
     }
   }
 #endif

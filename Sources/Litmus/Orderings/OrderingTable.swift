@@ -5,6 +5,7 @@
   final class OrderingTable {
     private let tests: [Litmus]
     private let seconds: Double
+    private let isWhole: Bool
     private var complaints: [String] = []
     private var sources = SourceLines()
 
@@ -12,6 +13,7 @@
     init(_ tests: [Litmus], seconds: Double) {
       self.tests = tests.filter { !$0.isBroken }
       self.seconds = seconds
+      isWhole = tests.count == Litmus.all.count
     }
 
     private static let rooms = ["ReadCopyUpdate/", "PageIndex/", "Folios/", "PageCache/"]
@@ -24,6 +26,8 @@
       var seconds = 0.0
       var isRunning = false
       var caught: (test: String, result: JobResult)?
+      /// Whether a test comes by.
+      var isExecuted: Bool
 
       var isOver: Bool { !isRunning && (caught != nil || left.isEmpty) }
     }
@@ -31,8 +35,8 @@
     /// - Returns: whether every ordering is caught or argued.
     func run(_ runner: JobRunner) throws -> Bool {
       var searches = try findSites(runner)
-      show("\(searches.count) halves of orderings are executed by \(tests.count) tests")
-      show(columns(["ordering", "half", "executions", "bound", "seconds", "result", "by"]))
+      let executed = searches.count { $0.isExecuted }
+      show("\(searches.count) halves of orderings, \(executed) of them executed by \(tests.count) tests")
       var printed = 0
       try runner.run {
         guard let number = searches.firstIndex(where: { !$0.isRunning && $0.caught == nil && !$0.left.isEmpty }),
@@ -54,10 +58,14 @@
           printed += 1
         }
       }
+      while printed < searches.count {
+        show(row(searches[printed]))
+        printed += 1
+      }
       let caught = searches.count { $0.caught != nil }
       let argued = searches.count { $0.caught == nil && argument(for: $0.mutant) != nil }
       show("orderings: \(caught) caught, \(argued) argued, \(searches.count) in all")
-      complainOfStaleArguments(searches.map(\.mutant))
+      if isWhole { complainOfStaleArguments(searches.map(\.mutant)) }
       for complaint in complaints { show(complaint) }
       return complaints.isEmpty
     }
@@ -72,8 +80,13 @@
           found[site, default: []].append((litmus, result.isComplete ? result.seconds : .infinity))
         }
       }
+      // Some tests execute some orderings; all of them should execute all.
+      if isWhole {
+        for mutant in sources.orderings(of: Self.rooms) where found[mutant] == nil { found[mutant] = [] }
+      }
       return found.map { mutant, tests in
-        Search(mutant: mutant, left: tests.sorted { $0.seconds > $1.seconds }.map(\.litmus))
+        Search(
+          mutant: mutant, left: tests.sorted { $0.seconds > $1.seconds }.map(\.litmus), isExecuted: !tests.isEmpty)
       }.sorted {
         ($0.mutant.file, $0.mutant.line, $0.mutant.half.rawValue) < (
           $1.mutant.file, $1.mutant.line, $1.mutant.half.rawValue
@@ -91,13 +104,15 @@
       let place = "\(search.mutant.file):\(search.mutant.line)"
       if let (test, result) = search.caught {
         return "\(place) \(search.mutant.half.rawValue): caught by \(test) after \(result.executions) "
-          + "(\(search.executions) in all): \(result.message ?? "")"
+          + "(\(search.executions) in all, \(Int(search.seconds.rounded())) s): \(result.message ?? "")"
       }
+      let tried =
+        search.isExecuted ? "\(search.executions) executions in \(Int(search.seconds.rounded())) s" : "not executed"
       if let argument = argument(for: search.mutant) {
-        return "\(place) \(search.mutant.half.rawValue): argued, \(search.executions) executions: \(argument.why)"
+        return "\(place) \(search.mutant.half.rawValue): argued, \(tried): \(argument.why)"
       }
       complaints.append("\(place) \(search.mutant.half.rawValue) is neither caught nor argued: \(line)")
-      return "\(place) \(search.mutant.half.rawValue): NOT CAUGHT in \(search.executions): \(line)"
+      return "\(place) \(search.mutant.half.rawValue): NOT CAUGHT, \(tried): \(line)"
     }
 
     private func complainOfStaleArguments(_ mutants: [OrderingMutant]) {

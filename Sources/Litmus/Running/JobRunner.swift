@@ -1,6 +1,7 @@
 #if RaceLaboratory
   import FoundationEssentials
   import Glibc
+  import RaceLaboratory
 
   /// Runs searches in processes of their own, several at a time: a mutant may trap, or run out of its stack.
   struct JobRunner {
@@ -74,9 +75,12 @@
       defer { unsafe unlink(file) }
       if status != 0 {
         let signal = status & 0x7F
+        // Whoever was stopped from outside, by its own alarm or for want of memory, has shown nothing.
+        let isTrap = [SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGSEGV, SIGFPE].contains(signal)
         return JobResult(
-          kind: signal == 0 ? "laboratory" : "trap",
-          message: signal == 0 ? "the search ended with status \(status >> 8)" : "trapped: signal \(signal)")
+          kind: isTrap ? "trap" : RaceFailure.Kind.laboratory.rawValue,
+          message: signal == 0
+            ? "the search ended with status \(status >> 8)" : "\(isTrap ? "trapped" : "stopped"): signal \(signal)")
       }
       guard let text = try? Data(contentsOf: URL(filePath: file)),
         let result = try? JSONDecoder().decode(JobResult.self, from: text)

@@ -1,5 +1,6 @@
 #if RaceLaboratory
   import FoundationEssentials
+  import RaceLaboratory
 
   /// The lines of the sources, for whoever knows them by what `#fileID` and `#line` say.
   struct SourceLines {
@@ -16,13 +17,49 @@
     }
 
     mutating func line(_ file: String, _ number: UInt) -> String {
-      if files[file] == nil {
-        let text = paths[file].flatMap { try? String(contentsOfFile: $0, encoding: .utf8) } ?? ""
-        files[file] = text.split(separator: "\n", omittingEmptySubsequences: false)
+      let lines = lines(file)
+      guard number > 0, Int(number) <= lines.count else { return "" }
+      return String(lines[Int(number) - 1].drop { $0 == " " })
+    }
+
+    /// Every half of an ordering that is written down in modules.
+    mutating func orderings(of modules: [String]) -> [OrderingMutant] {
+      var found: [OrderingMutant] = []
+      for file in paths.keys where modules.contains(where: { file.hasPrefix($0) }) {
+        for (number, line) in lines(file).enumerated() where !line.drop(while: { $0 == " " }).hasPrefix("//") {
+          for half in OrderingMutant.halves(in: line) {
+            found.append(OrderingMutant(file: file, line: UInt(number + 1), half: half))
+          }
+        }
       }
-      guard let lines = files[file], number > 0, Int(number) <= lines.count else { return "" }
-      let line = lines[Int(number) - 1]
-      return String(line.drop { $0 == " " })
+      return found
+    }
+
+    private mutating func lines(_ file: String) -> [Substring] {
+      if let lines = files[file] { return lines }
+      let text = paths[file].flatMap { try? String(contentsOfFile: $0, encoding: .utf8) } ?? ""
+      let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+      files[file] = lines
+      return lines
+    }
+  }
+
+  extension OrderingMutant {
+    /// What is ordered by the operations that a line of source calls.
+    static func halves(in line: Substring) -> Set<Half> {
+      var halves: Set<Half> = []
+      if line.contains("acquireFence()") { halves.insert(.acquire) }
+      if line.contains("sequentialFence()") { halves.insert(.sequential) }
+      for match in line.matches(of: /\.(load|store|exchange|compareExchange|fetchAdd|fetchSubtract)([A-Z][A-Za-z]*)\(/)
+      {
+        switch match.2 {
+        case "Acquire": halves.insert(.acquire)
+        case "Release": halves.insert(.release)
+        case "AcquireRelease": halves.formUnion([.acquire, .release])
+        default: break
+        }
+      }
+      return halves
     }
   }
 #endif

@@ -1,4 +1,6 @@
 #if RaceLaboratory
+  import RaceLaboratory
+
   extension Litmus {
     /// What is owed to the store.
     static var durability: [Litmus] {
@@ -13,6 +15,11 @@
         Litmus(
           "R5", "a page changes while it is written back", mutants: [.clearThenRead],
           start: Start(sizes: [256], durability: .writeBack, before: [.write(0, bytes(76))]),
+          threads: [("syncer", [.sync()]), ("writer", [.write(0, bytes(77))])]),
+        Litmus(
+          "R5 torn", "what is written back is a page as it was at one instant", mutants: [.marks, .versions],
+          start: Start(
+            sizes: [256], durability: .writeBack, before: [.write(0, bytes(76))], uniform: 0..<16),
           threads: [("syncer", [.sync()]), ("writer", [.write(0, bytes(77))])]),
         Litmus(
           "R6", "two overlapping writes reach store and cache in one order", mutants: [.claimsExclude],
@@ -31,7 +38,41 @@
             ("writer", [.write(0, bytes(77)), .syncDurable(0, bytes(77)), .syncDurable(0, bytes(77))]),
             ("other", [.sync()]),
           ]),
+        Litmus("P7 point", "who sees a point reached sees what came before the sync", threads: 2) {
+          reaching(closes: false)
+        },
+        Litmus("P7 point closed", "the same where the last close reaches it", threads: 2) { reaching(closes: true) },
       ]
+    }
+
+    /// One makes durable what a point stands for, by a sync or by closing the file; the other looks whether it is reached.
+    private static func reaching(closes: Bool) -> Program {
+      let world = World(Start(sizes: [256], durability: .writeBack, before: [.write(0, bytes(77))]), threads: 2)
+      let words = Words([0])
+      let verdict = Verdict()
+      guard let point = try? world.handles[0].durabilityPoint() else { giveUp("no point") }
+      return Program(
+        threads: [
+          (
+            "syncer",
+            {
+              words[0].storeRelaxed(1)
+              do {
+                if closes { try world.handles[0].close() } else { try world.handles[0].sync() }
+              } catch { verdict.complain("\(error)") }
+            }
+          ),
+          (
+            "watcher",
+            {
+              guard point.isReached else { return }
+              if words[0].loadRelaxed() != 1 {
+                verdict.complain("the point is reached, and what came before is not seen")
+              }
+            }
+          ),
+        ],
+        check: { verdict.text ?? (point.isReached ? nil : "the point is not reached") })
     }
   }
 #endif

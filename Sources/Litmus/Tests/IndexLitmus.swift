@@ -66,6 +66,20 @@
             )
           ])
         },
+        Litmus("L18", "somebody iterates without the lock while the tree grows", threads: 2) {
+          let world = IndexWorld()
+          world.store(3, 5)
+          return world.program(
+            [
+              (
+                "writer",
+                {
+                  world.store(4, 6)
+                  world.store(5, 7)
+                }
+              )
+            ], reader: { world.iterate() })
+        },
       ]
     }
   }
@@ -84,7 +98,7 @@
       guard let domain = try? ReadDomain(),
         let pool = try? FramePool(
           limit: 512 * (256 + FolioMetadata.byteCount), frameShift: 8, nodeFanOutShifts: [2], domain: domain)
-      else { fatalError("no memory for an index") }
+      else { giveUp("no memory for an index") }
       self.domain = domain
       self.pool = pool
       held = PageIndex(
@@ -92,14 +106,14 @@
     }
 
     private var index: PageIndex {
-      guard let held else { fatalError("the index is gone") }
+      guard let held else { giveUp("the index is gone") }
       return held
     }
 
     private func change(_ pages: ClosedRange<UInt64>, to value: UInt64?, _ body: (inout NodeReserve) -> Void) {
       var reserve = NodeReserve(for: index)
       guard reserve.fill(to: index.nodesNeeded(from: pages.lowerBound, through: pages.upperBound)) else {
-        fatalError("no nodes")
+        giveUp("no nodes")
       }
       index.withLock {
         body(&reserve)
@@ -161,9 +175,20 @@
       }
     }
 
-    func program(_ writers: [(name: String, body: () -> Void)]) -> Program {
+    /// What is there all the time is met, and nothing that never was.
+    func iterate() {
+      domain.read {
+        if !index.hasAny(.dirty), index.next(from: 0, through: 3)?.entry != .value(5) {
+          verdict.complain("page 3 was not met")
+        }
+        guard let found = index.next(from: 4, through: 5) else { return }
+        if found.entry.value != found.page + 2 { verdict.complain("page \(found.page) was \(found.entry.value)") }
+      }
+    }
+
+    func program(_ writers: [(name: String, body: () -> Void)], reader: (() -> Void)? = nil) -> Program {
       for number in 0...writers.count { Explorer.shared.asThread(number) { _ = domain.record() } }
-      return Program(threads: [("reader", { self.read() })] + writers) { self.finish() }
+      return Program(threads: [("reader", reader ?? { self.read() })] + writers) { self.finish() }
     }
 
     private func finish() -> String? {
@@ -172,7 +197,8 @@
       held = nil
       pool.reclaimRetired(waiting: true)
       let missing = 512 - pool.freeFrames - pool.nodeFrames
-      return missing == 0 ? nil : "\(missing) frames were not given back"
+      if missing != 0 { return "\(missing) frames were not given back" }
+      return pool.usedNodes == 0 ? nil : "\(pool.usedNodes) nodes were not given back"
     }
   }
 #endif

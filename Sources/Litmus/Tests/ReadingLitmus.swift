@@ -47,6 +47,33 @@
           mutants: [.sizeCheckedAgain, .lengthWithinMarks], bound: nil, start: Start(sizes: [8]),
           threads: [("reader", [.tryRead(0, 24)]), ("writer", [.write(0, bytes(77, 24))])]),
         Litmus(
+          "L36 gate", "a read beside a closed gate, of a file that becomes shorter and long again", bound: 1,
+          start: Start(sizes: [24]),
+          threads: [("reader", [.read(0, 24), .tryRead(0, 24)]), ("resizer", [.resize(8), .resize(24)])]),
+        Litmus(
+          "L6 size", "the same for a file that is cut", start: Start(sizes: [24]),
+          threads: [("reader", [.size(), .tryRead(0, 24)]), ("cutter", [.resize(8)])]),
+        Litmus(
+          "P1 many grow", "a batch of reads of a file that becomes so long that the tree grows",
+          threads: [
+            ("reader", [.readMany(1280, 16, 1300, 8), .readMany(1280, 16, 1300, 8)]),
+            ("writer", [.write(1280, bytes(77, 28))]),
+          ]),
+        Litmus(
+          "P1 many taller", "a batch of reads of what was there before, while the tree grows",
+          threads: [("reader", [.readMany(0, 8, 256, 8)]), ("writer", [.write(1280, bytes(77))])]),
+        Litmus(
+          "P1 run", "bytes in two folios that came one after the other", start: Start(cached: [[0]]),
+          threads: [("reader", [.tryRead(248, 16)]), ("filler", [.read(256, 8)])]),
+        Litmus(
+          "L32 hit", "a hit by reference, of a file that becomes so long that the tree grows",
+          threads: [
+            ("reader", [.referencedRead(1280, 16)]), ("writer", [.write(1280, bytes(77))]), ("evicter", [.evict(5)]),
+          ]),
+        Litmus(
+          "L14 grow", "bytes are lent of a file that becomes so long that the tree grows",
+          threads: [("borrower", [.borrow(1280, 16)]), ("writer", [.write(1280, bytes(77))])]),
+        Litmus(
           "P1", "a write to two pages against a read of both",
           mutants: [.entriesCheckedAgain, .marks, .versions, .markFence], bound: nil,
           threads: [("reader", [.tryRead(248, 16)]), ("writer", [.write(248, bytes(77))])]),
@@ -63,6 +90,14 @@
           start: Start(cached: [[]]),
           threads: [("reader", [.read(248, 16)]), ("writer", [.write(248, bytes(77))])]),
         Litmus(
+          "P1 grow", "the file becomes so long that the tree grows", bound: nil,
+          threads: [("reader", [.tryRead(1280, 16), .tryRead(1280, 16)]), ("writer", [.write(1280, bytes(77))])]),
+        Litmus(
+          "P1 many", "a batch of reads against a write", mutants: [.entriesCheckedAgain],
+          threads: [
+            ("reader", [.readMany(0, 16, 256, 16)]), ("writer", [.write(0, bytes(77)), .write(256, bytes(78))]),
+          ]),
+        Litmus(
           "P1 wrap", "versions of two bits come back while somebody reads", mutants: [.gracePeriodBeforeWrap],
           start: Start(versionBits: 2),
           threads: [
@@ -72,6 +107,17 @@
           "R11", "a loan against a write in place", mutants: [.loansRespected, .markFence], bound: nil,
           start: Start(sizes: [256]),
           threads: [("borrower", [.borrow(0, 16)]), ("writer", [.write(0, bytes(77))])]),
+        Litmus(
+          "R11 unmark", "a mark is taken off again because of a loan, beside a reader",
+          start: Start(sizes: [256]),
+          threads: [
+            ("borrower", [.borrow(0, 16)]), ("writer", [.write(0, bytes(77))]), ("reader", [.tryRead(0, 16)]),
+          ]),
+        Litmus(
+          "R11 punch", "the same for a part that is zeroed", start: Start(sizes: [256]),
+          threads: [
+            ("borrower", [.borrow(0, 16)]), ("puncher", [.punch(8..<248)]), ("reader", [.tryRead(0, 16)]),
+          ]),
         Litmus(
           "R13", "the marks come before the bytes", mutants: [.markFence, .marks], bound: nil,
           start: Start(sizes: [256], durability: .writeBack),

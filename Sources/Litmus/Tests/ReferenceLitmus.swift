@@ -19,6 +19,17 @@
           threads: 2
         ) { interruptedPut(isNaive: true) },
         Litmus("L32", "the last of several references retires the folio, once", bound: nil, threads: 3) { lastPut() },
+        Litmus(
+          "L32 last exchanged", "the same by compare-and-exchange, which benchmarks compare with", bound: nil,
+          threads: 3
+        ) { lastPut(byCompareExchange: true) },
+        Litmus("L32 thaw", "who gets a reference sees what the count was set after", bound: nil, threads: 2) { thaw() },
+        Litmus("L32 thaw exchanged", "the same by compare-and-exchange", bound: nil, threads: 2) {
+          thaw(byCompareExchange: true)
+        },
+        Litmus("L32 freeze", "who freezes a count sees what its holders have done", bound: nil, threads: 2) {
+          freeze()
+        },
       ]
     }
 
@@ -26,7 +37,7 @@
       guard let domain = try? ReadDomain(),
         let pool = try? FramePool(
           limit: 256 + FolioMetadata.byteCount, frameShift: 8, nodeFanOutShifts: [2], domain: domain)
-      else { fatalError("no memory for a frame") }
+      else { giveUp("no memory for a frame") }
       for number in 0..<threads { Explorer.shared.asThread(number) { _ = domain.record() } }
       return pool
     }
@@ -44,7 +55,7 @@
     /// One holder gives back, and destroys what he takes for his folio. The other takes a reference meanwhile, gives it back too, and hands the frame on.
     private static func interruptedPut(isNaive: Bool) -> Program {
       let pool = pool(threads: 2)
-      guard let folio = handOut(pool, kind: 1, references: 1) else { fatalError("no frame") }
+      guard let folio = handOut(pool, kind: 1, references: 1) else { giveUp("no frame") }
       let verdict = Verdict()
       /// A put by who goes by what he knew of the folio before, as the kernel's does.
       func put(kind: UInt64) {
@@ -75,10 +86,65 @@
         })
     }
 
+    private static func thaw(byCompareExchange: Bool = false) -> Program {
+      let pool = pool(threads: 2)
+      guard let frame = pool.allocate(order: 0) else { giveUp("no frame") }
+      let folio = pool.table[frame]
+      let words = Words([0])
+      let verdict = Verdict()
+      return Program(
+        threads: [
+          (
+            "maker",
+            {
+              words[0].storeRelaxed(1)
+              folio.thaw(to: 1)
+            }
+          ),
+          (
+            "taker",
+            {
+              guard byCompareExchange ? folio.tryTakeReferenceByCompareExchange() : folio.tryTakeReference() else {
+                return
+              }
+              if words[0].loadRelaxed() != 1 { verdict.complain("the folio has a reference, and is not made") }
+            }
+          ),
+        ],
+        check: { withExtendedLifetime(pool) { verdict.text } })
+    }
+
+    private static func freeze() -> Program {
+      let pool = pool(threads: 2)
+      guard let folio = handOut(pool, kind: 1, references: 2) else { giveUp("no frame") }
+      let words = Words([0])
+      let verdict = Verdict()
+      return Program(
+        threads: [
+          (
+            "holder",
+            {
+              words[0].storeRelaxed(1)
+              _ = folio.giveBackReference()
+            }
+          ),
+          (
+            "evicter",
+            {
+              guard folio.freeze(expecting: 1) else { return }
+              if words[0].loadRelaxed() != 1 {
+                verdict.complain("the folio is frozen, and what its holder did is not seen")
+              }
+            }
+          ),
+        ],
+        check: { withExtendedLifetime(pool) { verdict.text } })
+    }
+
     /// Three give back one reference each; each has written to the folio, and whoever is last must see all of that.
-    private static func lastPut() -> Program {
+    private static func lastPut(byCompareExchange: Bool = false) -> Program {
       let pool = pool(threads: 3)
-      guard let folio = handOut(pool, kind: 1, references: 3) else { fatalError("no frame") }
+      guard let folio = handOut(pool, kind: 1, references: 3) else { giveUp("no frame") }
       let words = Words([0, 0, 0])
       let verdict = Verdict()
       var count = 0
@@ -87,7 +153,10 @@
           name,
           {
             words[number].storeRelaxed(1)
-            guard pool.domain.read({ folio.giveBackReference() }) else { return }
+            let isLast = pool.domain.read {
+              byCompareExchange ? folio.giveBackReferenceByCompareExchange() : folio.giveBackReference()
+            }
+            guard isLast else { return }
             count += 1
             for other in 0..<3 where words[other].loadRelaxed() != 1 {
               verdict.complain("the last one does not see what another has done with the folio")

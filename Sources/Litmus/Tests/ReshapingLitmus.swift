@@ -8,6 +8,13 @@
           start: Start(sizes: [768]),
           threads: [("reader", [.tryRead(248, 16)]), ("collapser", [.collapse(256..<512)])]),
         Litmus(
+          "L7 refused", "a collapse is refused while the file becomes so long that the tree grows",
+          bound: 1, start: Start(sizes: [768], failingChanges: 1),
+          threads: [
+            ("reader", [.tryRead(1280, 16)]), ("collapser", [.collapse(256..<512)]),
+            ("writer", [.write(1280, bytes(77))]),
+          ]),
+        Litmus(
           "L7 fill", "... and filled", slow: [.claimsExclude], start: Start(sizes: [768], cached: [[0]]),
           threads: [("reader", [.read(256, 8)]), ("collapser", [.collapse(256..<512)])]),
         Litmus(

@@ -10,17 +10,20 @@
         Litmus(
           "L3 passes", "a read that was overtaken tries again, and the file becomes shorter meanwhile",
           mutants: [.gateWaitsForPasses],
-          threads: [
-            ("reader", [.tryRead(248, 16)]), ("writer", [.write(248, bytes(77, 8))]), ("cutter", [.resize(252)]),
-          ]),
+          threads: [("reader", [.tryRead(248, 16)]), ("cutter", [.write(248, bytes(77, 8)), .resize(252)])]),
+        Litmus(
+          "L3 passes unfenced", "the same where readers take a fence", mutants: [.gateWaitsForPasses],
+          start: Start(usesMembarrier: false),
+          threads: [("reader", [.tryRead(248, 16)]), ("cutter", [.write(248, bytes(77, 8)), .resize(252)])]),
         Litmus(
           "L3 unfenced", "the same where readers take a fence", mutants: [.gateWaitsForReaders], bound: nil,
           start: Start(usesMembarrier: false),
           threads: [("reader", [.tryRead(248, 16)]), ("cutter", [.resize(252)])]),
+        // Two preemptions are half a million executions; three would be thirty million.
         Litmus(
-          "R1", "a reader that must try again meets a gate and a claim", mutants: [.gateBeforeClaims],
+          "R1", "a reader that must try again meets a gate and a claim", mutants: [.gateBeforeClaims], bound: 2,
           start: Start(cached: [[0]]),
-          threads: [("reader", [.read(0, 16)]), ("evicter", [.evict(0)]), ("cutter", [.resize(252)])]),
+          threads: [("reader", [.read(0, 16)]), ("cutter", [.evict(0), .resize(252)])]),
         Litmus(
           "R2", "a slow read and a punch want frames and the same pages", mutants: [.framesBeforeClaims],
           start: Start(cached: [[]], callsAtOnce: 1),

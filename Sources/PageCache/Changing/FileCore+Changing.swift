@@ -62,8 +62,8 @@ extension FileCore {
   func confirmMarks(_ slots: [MarkedSlot]) -> Bool {
     if keeps(.markFence) { sequentialFence() }
     if slots.allSatisfy({ !isBorrowed($0.location.entry) }) { return true }
-    // Release: as strong as any word that names a frame.
-    for slot in slots { slot.location.slot.storeRelease(slot.location.entry.word) }
+    // Relaxed: nothing has changed since the fence, and the fence has released what a word that names a frame must.
+    for slot in slots { slot.location.slot.storeRelaxed(slot.location.entry.word) }
     return false
   }
 

@@ -41,9 +41,12 @@ extension FileCore {
 
   /// The reader has what it wanted, or an error.
   func leavePass() {
-    // Sequentially consistent, both, like the two in `closeGate`: either this sees that the gate is closed, or whoever closed it sees the count.
-    _ = words.passes.fetchAddSequential(.max)
-    guard words.size.loadSequential() == 0 else { return }
+    // Release pairs with the acquire in `closeGate`: the file becomes shorter after what was read under its old length. The fence stands between
+    // the count and the size as the one of the grace period stands between the size and the count in `closeGate`: either this sees that the
+    // gate is closed, or whoever closed it sees the count.
+    _ = words.passes.fetchSubtractRelease(1)
+    sequentialFence()
+    guard words.size.loadRelaxed() == 0 else { return }
     index.lock()
     index.broadcast()
     index.unlock()
@@ -59,10 +62,10 @@ extension FileCore {
       unsafe gateClosers += 1
       if keeps(.gateCloses) { words.size.storeRelaxed(0) }
     }
-    // Sequentially consistent inside, after the store above.
     if keeps(.gateWaitsForReaders) { engine.domain.synchronize() }
     index.lock()
-    while keeps(.gateWaitsForPasses), words.passes.loadSequential() != 0 { index.wait() }
+    // Acquire pairs with the release in `leavePass`.
+    while keeps(.gateWaitsForPasses), words.passes.loadAcquire() != 0 { index.wait() }
     index.unlock()
   }
 

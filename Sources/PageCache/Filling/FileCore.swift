@@ -69,8 +69,8 @@ final class FileCore: Sendable {
 
   /// Bytes in the file.
   ///
-  /// Acquire pairs with the release in `publishLocked(length:)`.
-  var length: Int64 { Int64(words.length.loadAcquire()) }
+  /// Relaxed: whoever looks for something by it holds the lock or takes it then, or goes by the words himself (`Hit.general`).
+  var length: Int64 { Int64(words.length.loadRelaxed()) }
 
   /// Pages of a byte range that is not empty.
   func pages(offset: UInt64, count: UInt64) -> ClosedRange<UInt64> {

@@ -17,6 +17,9 @@ final class FrameBudget: Sendable {
     unsafe available = capacity
   }
 
+  /// Frames that are reserved now.
+  var used: Int { monitor.withLock { capacity - (unsafe available) } }
+
   /// Reserves frames and calls back: before this returns if they are there, else when they are.
   func reserve(_ count: Int, granted: @escaping @Sendable () -> Void) {
     precondition(count <= capacity, "the configuration admits no such call")

@@ -42,8 +42,8 @@ final class PendingFill: @unchecked Sendable {
 
   /// The store's answer. Any thread.
   func complete(_ result: Result<Int, StoreError>) {
-    // Acquire and release: exactly one caller gets the work.
-    guard isAnswered.exchangeAcquireRelease(1) == 0, let work = work.take() else { return }
+    // Exactly one caller gets the work, which was there before anybody had this to call: nothing else is to be ordered.
+    guard isAnswered.exchangeRelaxed(1) == 0, let work = work.take() else { return }
     PendingFill.conclude(work, result)
   }
 

@@ -103,6 +103,14 @@ extension PageCache {
   /// Frames in chunks of index nodes, of which a few stay when all nodes have gone. For tests.
   package var nodeFramesLeft: Int { engine.pool.nodeFrames }
 
+  /// What should be nothing when no file is open and nothing waits for a grace period. For tests.
+  package var leftovers: [(name: String, count: Int)] {
+    [
+      ("index nodes", engine.pool.usedNodes), ("frames reserved by calls", engine.budget.used),
+      ("frames owed to stores", engine.dirtyBudget.used), ("fills at stores", engine.fillsAtStores.value),
+    ]
+  }
+
   /// Waits for a grace period and frees what waits for it. For tests: the cache does so by itself when it needs frames.
   package func reclaimDeferred() { engine.pool.reclaimRetired(waiting: true) }
 }

@@ -77,22 +77,19 @@ extension FileCore {
     }
   }
 
-  /// Copies a part of a page, if it is cached or in a hole.
+  /// Copies a part of a page, if it is cached or in a hole. The claim keeps the bytes as they are, and the read section keeps a folio that is evicted meanwhile
+  /// from being somebody else's.
   private func copyCached(_ page: UInt64, _ part: Range<Int>, to destination: UnsafeMutableRawPointer) -> Bool {
     engine.domain.read {
-      while let location = index.locate(page) {
-        if location.entry.isHole {
-          unsafe Primitives.zeroBytes(destination, count: part.count)
-          return true
-        }
-        guard location.entry.isStable else { return false }
-        let within = Int((page & (1 << location.shift - 1)) << frameShift) + part.lowerBound
-        unsafe racyCopy(to: destination, from: address(of: location.entry) + within, count: part.count)
-        acquireFence()
-        // It can only have been evicted, or come apart.
-        if Entry(word: location.slot.loadRelaxed()).isSame(as: location.entry) { return true }
+      guard let location = index.locate(page) else { return false }
+      if location.entry.isHole {
+        unsafe Primitives.zeroBytes(destination, count: part.count)
+        return true
       }
-      return false
+      guard location.entry.isStable else { return false }
+      let within = Int((page & (1 << location.shift - 1)) << frameShift) + part.lowerBound
+      unsafe racyCopy(to: destination, from: address(of: location.entry) + within, count: part.count)
+      return true
     }
   }
 }

@@ -69,7 +69,7 @@ extension CachedFile {
   private func borrow(offset: Int64, count wanted: Int) -> Loan? {
     guard wanted > 0, let record = ThreadRecord.fast(slot: slotNumber), !record.isInside else { return nil }
     record.enter(clock)
-    let loan = borrow(FileWords(word: active.loadAcquire()), offset: UInt64(bitPattern: offset), count: wanted)
+    let loan = borrow(FileWords(word: active.loadRelaxed()), offset: UInt64(bitPattern: offset), count: wanted)
     record.exit()
     if loan != nil { record.counter(Counter.borrows).addAsOnlyWriter(1) }
     return loan
@@ -93,7 +93,7 @@ extension CachedFile {
     guard folio.tryTakeReference() else { return nil }
     // On x86 the fetch-and-add was a full fence already; on ARM it was not.
     sequentialFence()
-    guard !keeps(.confirmation) || Entry(word: location.slot.loadAcquire()).isSame(as: entry),
+    guard !keeps(.confirmation) || Entry(word: location.slot.loadRelaxed()).isSame(as: entry),
       words.size.loadRelaxed() == size
     else {
       if folio.giveBackReference() { engine.pool.retire(head) }

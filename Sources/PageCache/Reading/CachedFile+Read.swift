@@ -82,7 +82,7 @@ extension CachedFile {
       guard let slow = enterSlowly() else { return notServed }
       record = slow
     }
-    let words = FileWords(word: active.loadAcquire())
+    let words = FileWords(word: active.loadRelaxed())
     let done = Hit.general(
       words, limit: pass.isTaken ? words.length : words.size, record: record, offset: offset, count: count, into: &sink)
     if done == overtaken { pass.take() }
@@ -165,13 +165,13 @@ extension CachedFile {
 
   /// How often a read tries again before it takes its turn: about as long as a change of a few folios takes.
   private static var attempts: Int { patience(64) }
-  private static var spinsPerAttempt: Int { patience(24) }
+  private static var spinsPerAttempt: Int { patience(24, inLaboratory: 1) }
 
   /// A hit while somebody waits to make the file shorter: by way of memory of its own, so that the caller's is changed only when it is certain.
   @inline(never)
   private func hitBesideGate<S: Sink>(offset: UInt64, count: Int, into sink: inout S) -> Int {
     let words = keepsWords.words
-    guard offset < words.length.loadAcquire(), active.loadAcquire() == words.word, !engine.isInForkedChild else {
+    guard offset < words.length.loadRelaxed(), active.loadRelaxed() == words.word, !engine.isInForkedChild else {
       return notServed
     }
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
@@ -227,6 +227,7 @@ extension SlowRead {
     let record = file.engine.domain.record()
     while true {
       file.engine.domain.enter(record)
+      // By a length that hits may not see yet; who lets go of the claims has the lock once more, and both words are stored with it.
       let copied = Hit.general(words, limit: words.length, record: record, offset: offset, count: count, into: &sink)
       record.exit()
       if copied >= 0 { return copied }

@@ -62,7 +62,7 @@ extension CachedFile {
       return false
     }
     record.enter(clock)
-    let isOvertaken = unsafe Hit.group(FileWords(word: active.loadAcquire()), scratch: record.scratch, group)
+    let isOvertaken = unsafe Hit.group(FileWords(word: active.loadRelaxed()), scratch: record.scratch, group)
     if isOvertaken { keepsWords.takePass() }
     record.exit()
     for index in 0..<group.count {

@@ -34,7 +34,7 @@ package struct ReferencedReader: Sendable {
   ) throws(CacheError) -> Int {
     if let start = buffer.baseAddress, buffer.count > 0, let record = ThreadRecord.fast(slot: file.slotNumber) {
       record.enter(file.clock)
-      let words = FileWords(word: file.active.loadAcquire())
+      let words = FileWords(word: file.active.loadRelaxed())
       var done = 0
       repeat {
         let piece = unsafe plain(
@@ -73,7 +73,7 @@ package struct ReferencedReader: Sendable {
     guard byCompareExchange ? folio.tryTakeReferenceByCompareExchange() : folio.tryTakeReference() else {
       return notServed
     }
-    let isConfirmed = location.slot.loadAcquire() == entry.word && words.size.loadRelaxed() == size
+    let isConfirmed = location.slot.loadRelaxed() == entry.word && words.size.loadRelaxed() == size
     if isConfirmed {
       let source = unsafe UnsafeRawPointer(
         bitPattern: words.arena &+ UInt(truncatingIfNeeded: entry.arenaOffset &+ within)

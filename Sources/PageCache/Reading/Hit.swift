@@ -33,8 +33,8 @@ enum Hit {
   static func plain(
     _ active: borrowing InlineWord, offset: UInt64, to destination: UnsafeMutableRawPointer, count wanted: Int
   ) -> Int {
-    // Acquire pairs with the release in `close` and with the publication of the handle.
-    let words = FileWords(word: active.loadAcquire())
+    // Relaxed: see `active`.
+    let words = FileWords(word: active.loadRelaxed())
     let size = words.size.loadAcquire()
     // Also false for offsets that were negative.
     guard offset < size else { return notServed }

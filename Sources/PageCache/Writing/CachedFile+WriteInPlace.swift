@@ -191,7 +191,8 @@ extension FileCore {
     forEach(run) { location, _, _ in if isBorrowed(location.entry) { isLent = true } }
     guard isLent else { return true }
     forEach(run) { location, _, _ in
-      location.slot.storeRelease(location.entry.clearing(Entry.changingBit).word)
+      // Relaxed: nothing has changed since the fence, and the fence has released what a word that names a frame must.
+      location.slot.storeRelaxed(location.entry.clearing(Entry.changingBit).word)
     }
     return false
   }

@@ -33,6 +33,12 @@
       unsafe Explorer.shared.store(cell, value, .release, Site(file, line))
     }
 
+    @usableFromInline package func exchangeRelaxed(_ value: UInt64, file: StaticString = #fileID, line: UInt = #line)
+      -> UInt64
+    {
+      unsafe Explorer.shared.update(cell, .relaxed, Site(file, line), as: .exchange) { _ in value }
+    }
+
     @usableFromInline package func exchangeAcquireRelease(
       _ value: UInt64, file: StaticString = #fileID, line: UInt = #line
     ) -> UInt64 {

@@ -16,10 +16,6 @@
       unsafe Explorer.shared.load(address, .acquire, Site(file, line))
     }
 
-    @usableFromInline package func loadSequential(file: StaticString = #fileID, line: UInt = #line) -> UInt64 {
-      unsafe Explorer.shared.load(address, .sequential, Site(file, line))
-    }
-
     @usableFromInline package func storeRelaxed(_ value: UInt64, file: StaticString = #fileID, line: UInt = #line) {
       unsafe Explorer.shared.store(address, value, .relaxed, Site(file, line))
     }
@@ -57,12 +53,6 @@
       unsafe Explorer.shared.update(address, .release, Site(file, line), as: .add) { $0 &+ amount }
     }
 
-    @usableFromInline package func fetchAddSequential(
-      _ amount: UInt64, file: StaticString = #fileID, line: UInt = #line
-    ) -> UInt64 {
-      unsafe Explorer.shared.update(address, .sequential, Site(file, line), as: .add) { $0 &+ amount }
-    }
-
     @usableFromInline package func fetchSubtractRelease(
       _ amount: UInt64, file: StaticString = #fileID, line: UInt = #line
     ) -> UInt64 {
@@ -82,6 +72,15 @@
       expected: UInt64, desired: UInt64, file: StaticString = #fileID, line: UInt = #line
     ) -> (exchanged: Bool, original: UInt64) {
       let original = unsafe Explorer.shared.update(address, .acquire, Site(file, line), as: .compareExchange) {
+        $0 == expected ? desired : nil
+      }
+      return (original == expected, original)
+    }
+
+    @usableFromInline package func compareExchangeRelease(
+      expected: UInt64, desired: UInt64, file: StaticString = #fileID, line: UInt = #line
+    ) -> (exchanged: Bool, original: UInt64) {
+      let original = unsafe Explorer.shared.update(address, .release, Site(file, line), as: .compareExchange) {
         $0 == expected ? desired : nil
       }
       return (original == expected, original)

@@ -55,17 +55,15 @@
     unsafe Explorer.shared.zero(destination, count: count, Site(file, line))
   }
 
-  /// A number that nothing but limits depends on: no step.
   package final class SharedCounter: @unchecked Sendable {
-    private var number = 0
+    private let word = InlineWord(0)
 
     package init() {}
 
-    package var value: Int { number }
-    @usableFromInline package func add(_ amount: Int) { number += amount }
+    package var value: Int { Int(bitPattern: UInt(word.loadRelaxed())) }
+    @usableFromInline package func add(_ amount: Int) { _ = addReturningNew(amount) }
     @usableFromInline package func addReturningNew(_ amount: Int) -> Int {
-      number += amount
-      return number
+      Int(bitPattern: UInt(word.fetchAddRelaxed(UInt64(UInt(bitPattern: amount))))) + amount
     }
   }
 
