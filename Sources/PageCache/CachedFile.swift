@@ -70,9 +70,9 @@ public final class CachedFile: Sendable {
 
   /// Bytes in the file, written back or not.
   /// - Throws: `CacheError` with cause `.closed` or `.forkedChild`.
-  /// - Cost: a lock of the handle's own.
+  /// - Cost: a lock of the handle's own; the file's, at the moment in which it becomes longer and while it becomes shorter.
   public var size: Int64 {
-    get throws(CacheError) { try file(.read).length }
+    get throws(CacheError) { try file(.read).size }
   }
 
   /// Closes the handle. With the last handle of a file, what is cached of it goes.

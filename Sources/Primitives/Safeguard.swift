@@ -48,6 +48,8 @@ public enum Safeguard: String, Sendable, CaseIterable {
   case newPagesAsChanging
   /// The new length is published while the new entries are marked.
   case lengthWithinMarks
+  /// Who goes by the length tells nobody of a new one before hits go by it too.
+  case lengthBehindSize
   /// What is lent is not changed in place.
   case loansRespected
   /// The bytes behind a new end are zeroed in the page where the file ends.

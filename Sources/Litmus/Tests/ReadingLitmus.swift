@@ -47,9 +47,28 @@
           mutants: [.sizeCheckedAgain, .lengthWithinMarks], bound: nil, start: Start(sizes: [8]),
           threads: [("reader", [.tryRead(0, 24)]), ("writer", [.write(0, bytes(77, 24))])]),
         Litmus(
+          "L36 resize", "the file becomes longer inside a page, against a reader who looks twice",
+          mutants: [.lengthBehindSize],
+          start: Start(sizes: [8]),
+          threads: [("reader", [.tryRead(8, 16), .tryRead(0, 24)]), ("grower", [.resize(24)])]),
+        Litmus(
+          "L36 pass", "the same for a reader with a pass, who goes by the length", mutants: [.lengthBehindSize],
+          start: Start(sizes: [8]),
+          threads: [
+            ("reader", [.tryRead(0, 24), .tryRead(0, 24)]), ("changer", [.write(0, bytes(77, 8)), .resize(24)]),
+          ]),
+        Litmus(
           "L36 gate", "a read beside a closed gate, of a file that becomes shorter and long again", bound: 1,
           start: Start(sizes: [24]),
           threads: [("reader", [.read(0, 24), .tryRead(0, 24)]), ("resizer", [.resize(8), .resize(24)])]),
+        Litmus(
+          "L36 size", "what a reader was told of the size, and what he reads then, of a file that becomes longer",
+          start: Start(sizes: [8]),
+          threads: [("reader", [.size(), .tryRead(0, 24), .size()]), ("writer", [.write(0, bytes(77, 24))])]),
+        Litmus(
+          "L36 size resize", "the same for a file that is resized", mutants: [.lengthBehindSize],
+          start: Start(sizes: [8]),
+          threads: [("reader", [.size(), .tryRead(0, 24), .size()]), ("grower", [.resize(24)])]),
         Litmus(
           "L6 size", "the same for a file that is cut", start: Start(sizes: [24]),
           threads: [("reader", [.size(), .tryRead(0, 24)]), ("cutter", [.resize(8)])]),

@@ -72,6 +72,15 @@ final class FileCore: Sendable {
   /// Relaxed: whoever looks for something by it holds the lock or takes it then, or goes by the words himself (`Hit.general`).
   var length: Int64 { Int64(words.length.loadRelaxed()) }
 
+  /// Bytes in the file, to be told to a caller: hits that he makes from then on go as far as that.
+  ///
+  /// A new length is there a moment before the size that hits go by: whoever sees it then waits for the lock, with which both are stored.
+  var size: Int64 {
+    let length = length
+    if words.size.loadRelaxed() == UInt64(length) || !keeps(.lengthBehindSize) { return length }
+    return index.withLock { self.length }
+  }
+
   /// Pages of a byte range that is not empty.
   func pages(offset: UInt64, count: UInt64) -> ClosedRange<UInt64> {
     offset >> frameShift...(offset + count - 1) >> frameShift

@@ -43,6 +43,17 @@ struct FileWords: @unchecked Sendable {
   var lastMiss: SharedWord { unsafe SharedWord(at: base + 72) }
   var passes: SharedWord { unsafe SharedWord(at: base + 80) }
 
+  /// Whether hits from now on go as far as somebody who went by the length: a new one is stored a moment before the size that hits go by. With no size at
+  /// all, hits go by the length as well, until there is one.
+  ///
+  /// Acquire pairs with the release in `FileCore.publishLocked(length:)`: whoever has seen a length has seen the sizes before it, so that none of them can
+  /// agree by chance, or come after the lack of one.
+  var hitsSeeLength: Bool {
+    let length = length.loadAcquire()
+    let size = size.loadRelaxed()
+    return size == length || size == 0 || !keeps(.lengthBehindSize)
+  }
+
   static func allocate(size: Int64, arena: UnsafeMutableRawPointer, fanOutShift: Int, frameShift: Int) -> FileWords {
     let base = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: 128)
     unsafe base.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)

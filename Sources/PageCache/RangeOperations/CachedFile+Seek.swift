@@ -17,8 +17,8 @@ extension CachedFile {
   public func seekHole(from offset: Int64) throws(CacheError) -> Int64? {
     let found = try seek(from: offset, .seekHole) { $0.isHole ? true : nil }
     if let found { return found }
-    let length = try file(.seekHole).length
-    return offset < length ? length : nil
+    let size = try file(.seekHole).size
+    return offset < size ? size : nil
   }
 
   private func seek(

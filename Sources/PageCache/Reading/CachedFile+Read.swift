@@ -83,9 +83,13 @@ extension CachedFile {
       record = slow
     }
     let words = FileWords(word: active.loadRelaxed())
-    let done = Hit.general(
+    var done = Hit.general(
       words, limit: pass.isTaken ? words.length : words.size, record: record, offset: offset, count: count, into: &sink)
-    if done == overtaken { pass.take() }
+    if done == overtaken {
+      pass.take()
+    } else if done >= 0, pass.isTaken, !words.hitsSeeLength {
+      done = overtaken
+    }
     record.exit()
     if done >= 0 {
       record.counter(Counter.hitSizes &+ Counter.sizeClass(UInt64(truncatingIfNeeded: done))).addAsOnlyWriter(1)
@@ -184,7 +188,7 @@ extension CachedFile {
       engine.domain.enter(record)
       let result = Hit.general(words, limit: words.length, record: record, offset: offset, count: count, into: &own)
       record.exit()
-      if result >= 0 {
+      if result >= 0, words.hitsSeeLength {
         sink.rewind()
         unsafe sink.copy(from: start, count: result)
         record.counter(Counter.hitSizes &+ Counter.sizeClass(UInt64(result))).addAsOnlyWriter(1)

@@ -64,7 +64,7 @@ extension CachedFile {
       if start == nil { start = place }
       done += count
     } while done < bytes.count
-    return start ?? file.length
+    return start ?? file.size
   }
 
   /// Writes bytes at the end of the file. As `append(_:)` of a raw buffer.
