@@ -76,6 +76,8 @@ public enum Safeguard: String, Sendable, CaseIterable {
   case oneStepReservation
   /// What was found out of a hole is kept beyond the claim only if nobody could have changed the store meanwhile.
   case quietHoles
+  /// Whoever takes back what a refused change has made the store longer by spares what others have.
+  case growthOfOthersSpared
   /// What a fill brings is zero behind the end of the file.
   case tailZeroed
 

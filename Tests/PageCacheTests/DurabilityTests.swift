@@ -194,6 +194,51 @@ import Testing
     try expectAllFramesBack(cache, before)
   }
 
+  /// Of one thread: what is done when the store is next asked for its status.
+  private final class NextStatus: @unchecked Sendable {
+    var act: (() throws -> Void)?
+    func happens() throws {
+      let act = act
+      self.act = nil
+      try act?()
+    }
+  }
+
+  /// A change that the store refuses leaves what others have given the store meanwhile, also where that has made it longer.
+  @Test(arguments: [StoreRangeChange.punchHole, .allocate(keepingSize: false)])
+  func aRefusedChangeBesideAWriteBack(_ change: StoreRangeChange) throws {
+    let (failures, next) = (Failures(), NextStatus())
+    let memory = MemoryStore(bytes: someBytes(4096))
+    let store = FaultInjectingStore(
+      memory,
+      calls: { _, call in
+        if call == .status { do { try next.happens() } catch { failures.add("\(error)") } }
+        return call == .change(change) ? .fail(.system(.noSpace)) : nil
+      })
+    let cache = try Self.cache()
+    let file = try cache.open(store: store, .readWrite(durability: .writeBack))
+    var model = BytesModel(bytes: someBytes(4096))
+    for (offset, seed) in [(4096, 2), (2 << 20, 3)] {
+      try file.write(toAbsoluteOffset: Int64(offset), someBytes(100, seed))
+      model.write(someBytes(100, seed), at: offset)
+    }
+    next.act = { try file.flush(4096..<4196) }
+    let refusal = cacheError {
+      if change == .punchHole {
+        try file.punchHole(0..<4096)
+      } else {
+        try file.allocate(3 << 20..<4 << 20)
+      }
+    }
+    #expect(refusal?.cause.storeCause == .system(.noSpace))
+    if change != .punchHole { #expect(next.act == nil, "nobody looks how long the store has become") }
+    try file.sync()
+    #expect(memory.bytes() == model.bytes)
+    #expect(try contents(file) == model.bytes)
+    try file.close()
+    #expect(failures.all.isEmpty)
+  }
+
   @Test func aCloseThatTheStoreRefuses() throws {
     let fragile = Fragile(someBytes(10_000), failing: .write)
     let cache = try Self.cache()

@@ -13,6 +13,12 @@
             ("writer", [.write(0, bytes(77)), .sync(), .syncDurable(0, bytes(77))]), ("evicter", [.evict(0)]),
           ]),
         Litmus(
+          "R4 longer", "a change is refused while a write-back makes the store longer",
+          mutants: [.growthOfOthersSpared],
+          start: Start(
+            sizes: [256], durability: .writeBack, before: [.write(256, bytes(77))], failingChanges: 1),
+          threads: [("syncer", [.syncDurable(256, bytes(77))]), ("puncher", [.punch(0..<256)])]),
+        Litmus(
           "R5", "a page changes while it is written back", mutants: [.clearThenRead],
           start: Start(sizes: [256], durability: .writeBack, before: [.write(0, bytes(76))]),
           threads: [("syncer", [.sync()]), ("writer", [.write(0, bytes(77))])]),

@@ -11,19 +11,37 @@ extension FileCore {
     guard range.lowerBound % block == 0, offset % block == 0 else { return false }
     guard range.upperBound % block == 0 || range.upperBound == source.length else { return false }
     let target = offset..<offset + Int64(range.count)
-    let here = FilePart(file: self, range: target, mode: .changingStore)
+    while true {
+      let before = length
+      switch try share(range, of: source, as: target, growsFrom: target.upperBound > before ? before : nil) {
+      case .done: return true
+      case .impossible: return false
+      case .lengthHasChanged: continue
+      }
+    }
+  }
+
+  private enum Sharing { case done, impossible, lengthHasChanged }
+
+  /// - Parameter growsFrom: how long this file is, if it becomes longer.
+  private func share(
+    _ range: Range<Int64>, of source: FileCore, as target: Range<Int64>, growsFrom before: Int64?
+  ) throws(CacheError) -> Sharing {
+    let block = Int64(frameByteCount)
+    let here = FilePart(file: self, range: target, mode: .changingStore, growsFrom: before)
     let there = FilePart(file: source, range: range, mode: .reading)
-    return try FileCore.withClaims(here, there, operation: .clone) { () throws(CacheError) -> Bool? in
+    return try FileCore.withClaims(here, there, operation: .clone) { () throws(CacheError) -> Sharing? in
+      guard before.map({ $0 == length }) ?? (target.upperBound <= length) else { return .lengthHasChanged }
       guard range.upperBound <= source.length else { throw error(.clone, range, .pastEnd(size: source.length)) }
       guard range.upperBound % block == 0 || range.upperBound == source.length && target.upperBound >= length else {
-        return false
+        return .impossible
       }
       do throws(StoreError) {
         // The store must have what it is to share. What it lacks at the end may be given to it only with a claim to the end: then copy.
         if try source.writeBack(there.pages, holding: source === self ? .changingStore : .reading) { return nil }
         // A claim for reading does not keep the background from being on its way.
         source.awaitWriteBacks()
-        guard source.index.withLock({ unsafe source.storeState.size >= range.upperBound }) else { return false }
+        guard source.index.withLock({ unsafe source.storeState.size >= range.upperBound }) else { return .impossible }
       } catch { throw self.error(.clone, range, .store(error)) }
       // And what is dirty here, in folios that are replaced in part.
       guard try settle(here.pages, operation: .clone, range: target) else { return nil }
@@ -31,14 +49,14 @@ extension FileCore {
         try changeToUnknown(here.pages, newLength: target.upperBound, grows: true, operation: .clone) {
           () throws(CacheError) in
           try changeStore(.clone, target, size: { max($0, target.upperBound) }, makesHoles: true) {
-            () throws(StoreError) in try store.clone(range, of: source.store, to: offset)
+            () throws(StoreError) in try store.clone(range, of: source.store, to: target.lowerBound)
           }
         }
       } catch {
-        if case .store(let refusal) = error.cause, case .unsupported = refusal.cause { return false }
+        if case .store(let refusal) = error.cause, case .unsupported = refusal.cause { return .impossible }
         throw error
       }
-      return true
+      return .done
     }
   }
 

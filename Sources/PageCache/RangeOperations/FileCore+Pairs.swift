@@ -9,9 +9,15 @@ struct FilePart {
   let file: FileCore
   let range: Range<Int64>
   let mode: RangeTable.Mode
+  /// The length from which on everything is claimed, so that nobody else makes the file longer meanwhile; nil if the operation does not.
+  var growsFrom: Int64?
 
   var pages: ClosedRange<UInt64> {
     file.foliosAround(file.pages(offset: UInt64(range.lowerBound), count: UInt64(range.count)))
+  }
+
+  var claimed: ClosedRange<UInt64> {
+    growsFrom.map { file.foliosAround(file.pages(from: min($0, range.lowerBound))) } ?? pages
   }
 }
 
@@ -38,12 +44,12 @@ extension FileCore {
     var claims: [(FileCore, RangeClaim)] = []
     defer { for (file, claim) in claims.reversed() { file.letGo(claim) } }
     if one.file === other.file {
-      let (first, second) = (one.pages, other.pages)
+      let (first, second) = (one.claimed, other.claimed)
       let all = min(first.lowerBound, second.lowerBound)...max(first.upperBound, second.upperBound)
       claims.append((one.file, one.file.claim(all, .changingStore)))
     } else {
       for part in [one, other].sorted(by: { $0.file.number < $1.file.number }) {
-        claims.append((part.file, part.file.claim(part.pages, part.mode)))
+        claims.append((part.file, part.file.claim(part.claimed, part.mode)))
       }
     }
     for part in [one, other] where part.file.index.withLock({ unsafe part.file.isClosing }) {

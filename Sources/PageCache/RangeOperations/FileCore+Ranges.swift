@@ -42,21 +42,26 @@ extension FileCore {
   }
 
   func allocate(_ range: Range<Int64>, keepingSize: Bool) throws(CacheError) {
-    let before = length
-    let isLonger = !keepingSize && range.upperBound > before
-    let pages =
-      isLonger
-      ? self.pages(from: min(range.lowerBound, before))
-      : self.pages(offset: UInt64(range.lowerBound), count: UInt64(range.count))
-    try withStructure(pages, shortens: false, operation: .allocate, range: range) { () throws(CacheError) -> Void? in
-      // Somebody may have shortened the file before this had its turn: then it grows here.
-      let end = keepingSize ? 0 : range.upperBound
-      try publish(grownLength: end, operation: .allocate) { () throws(CacheError) in
-        try changeStore(
-          .allocate, range, size: { keepingSize ? $0 : max($0, range.upperBound) }, makesHoles: true
-        ) { () throws(StoreError) in try store.change(.allocate(keepingSize: keepingSize), range) }
+    while true {
+      let before = length
+      let isLonger = !keepingSize && range.upperBound > before
+      // From the old end on, if the file grows: nobody else makes it longer meanwhile.
+      let pages =
+        isLonger
+        ? self.pages(from: min(range.lowerBound, before))
+        : self.pages(offset: UInt64(range.lowerBound), count: UInt64(range.count))
+      let isDone = try withStructure(pages, shortens: false, operation: .allocate, range: range) {
+        () throws(CacheError) in
+        guard isLonger ? length == before : keepingSize || length >= range.upperBound else { return false }
+        let end = keepingSize ? 0 : range.upperBound
+        try publish(grownLength: end, operation: .allocate) { () throws(CacheError) in
+          try changeStore(
+            .allocate, range, size: { keepingSize ? $0 : max($0, range.upperBound) }, makesHoles: true
+          ) { () throws(StoreError) in try store.change(.allocate(keepingSize: keepingSize), range) }
+        }
+        return true
       }
-      return ()
+      if isDone { return }
     }
   }
 

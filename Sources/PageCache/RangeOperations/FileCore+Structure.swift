@@ -48,7 +48,7 @@ extension FileCore {
   }
 
   /// Has the store do something, and notes it: as a change that is not durable yet.
-  /// - Parameter size: what the store's size is afterwards.
+  /// - Parameter size: what the store's size is afterwards. If that is more than the file's length, the caller's claim reaches to the end.
   func changeStore(
     _ operation: CacheError.Operation, _ range: Range<Int64>?, size: (Int64) -> Int64, makesHoles: Bool,
     _ body: () throws(StoreError) -> Void
@@ -58,10 +58,7 @@ extension FileCore {
         unsafe storeState.stamp = nil
         return unsafe storeState.size
       }
-      // A store that has run out of space may have grown on the way there.
-      if ownership == .exclusive, let status = try? store.status(), status.size > known {
-        try? store.resize(to: known)
-      }
+      takeBackGrowth(from: known, to: size(known))
       // Some stores do a part of it before they run out of space: what is not owed is read again, whatever it is.
       if let range, !range.isEmpty, range.lowerBound < length {
         let end = min(range.upperBound, length)
@@ -75,6 +72,21 @@ extension FileCore {
       if makesHoles { unsafe storeState.mayHaveHoles = true }
       noteChangeLocked()
     }
+  }
+
+  /// A store that has run out of space may have grown on the way there: so it is cut off again.
+  ///
+  /// Where the file ends, no shorter: up to there, others may have made the store longer a moment ago, who have not noted it yet. Whoever would have made the
+  /// file longer has a claim that reaches to its end; nobody else's writes go further than that. And of what lies between, zeros in the store are no
+  /// different from none.
+  private func takeBackGrowth(from known: Int64, to wanted: Int64) {
+    let sparesOthers = keeps(.growthOfOthersSpared)
+    guard ownership == .exclusive, wanted > known || !sparesOthers, let status = try? store.status(),
+      status.size > known
+    else { return }
+    let end = sparesOthers ? length : known
+    if status.size > end { try? store.resize(to: end) }
+    index.withLock { unsafe storeState.size = max(storeState.size, min(status.size, end)) }
   }
 
   /// Counts a change that a sync must make durable. Expects the index lock held.
