@@ -10,7 +10,7 @@ import Primitives
 ///       32   link         next and previous in the list that the frame is on, each plus one, 32 bits
 ///       40   period       grace period that must be over before the frame is free
 ///       48   state        kind in bits 0-7, order in bits 8-15
-///       56   spare        the chunk allocator's
+///       56   spare        the chunk allocator's; of a folio in the index, the queue of reclaim that it is in: see `FolioQueues`
 /// ```
 ///
 /// Valid for the first frame of a block; the others of the block say `tail`. All words are atomic, because reclaim looks at them without a lock

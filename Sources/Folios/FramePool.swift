@@ -19,6 +19,8 @@ package final class FramePool: Sendable {
   package let table: FolioTable
   package let frameShift: Int
   package let domain: ReadDomain
+  /// Folios in the index, for reclaim.
+  package let queues: FolioQueues
   private let metadata: Arena
   private let state: Monitor
   // Guarded by `state`.
@@ -51,6 +53,7 @@ package final class FramePool: Sendable {
     unsafe noteSharedMemory(arena.base, count: frameCount << frameShift)
     state = Monitor()
     unsafe buddies = BuddyAllocator(table: table)
+    queues = FolioQueues(table: table)
     unsafe slabs = nodeFanOutShifts.map { NodeSlab(pool: self, fanOutShift: $0) }
   }
 
@@ -85,6 +88,7 @@ package final class FramePool: Sendable {
       folio.pins.storeRelaxed(0)
       folio.owner.storeRelaxed(0)
       folio.page.storeRelaxed(0)
+      folio.spare.storeRelaxed(0)
     }
     return frame
   }
@@ -97,6 +101,7 @@ package final class FramePool: Sendable {
     let folio = table[frame]
     assert(folio.references.loadRelaxed() & FolioMetadata.frozenBit != 0)
     let order = folio.order
+    queues.remove(frame)
     guard keeps(.deferredReuse) else { return free(frame) }
     folio.setState(.leaving, order: order)
     retirement.withLock {

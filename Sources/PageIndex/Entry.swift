@@ -7,7 +7,7 @@
 /// +-------------+-------+----------------------------+--+--+--+--+--+-------+
 /// |                             version                             | 1 0 0 |  hole
 /// +-----------------------------------------------------------------+-------+
-/// |                     61 bits of the caller's                     | 1 1 0 |  value (a shadow, later)
+/// |                     61 bits of the caller's                     | 1 1 0 |  value: a shadow, of what was here
 /// +-----------------------------------------------------------------+-------+
 /// |                                1                                | 0 0 0 |  retry
 /// +-----------------------------------------------------------------+-------+
@@ -128,6 +128,8 @@ public struct Entry: Equatable, Sendable {
   public var isFolio: Bool { word & Entry.kindMask == Entry.folioKind }
   @inlinable @inline(__always)
   public var isHole: Bool { word & Entry.kindMask == Entry.holeKind }
+  @inlinable @inline(__always)
+  public var isValue: Bool { word & Entry.kindMask == Entry.valueKind }
   @inlinable @inline(__always)
   public var isEmpty: Bool { word == 0 }
   /// Whether a hit may copy without any cold work.

@@ -50,7 +50,7 @@ extension PageIndex {
     from first: UInt64, through last: UInt64, reserve: inout NodeReserve, erased: (Found) -> Void
   ) {
     var page = first
-    while let found = next(from: page, through: last) {
+    while let found = next(from: page, through: last, values: true) {
       if found.page < first || found.lastPage > last {
         // It sticks out: push it down one level and look again.
         let node = self.node(containing: found)
@@ -71,11 +71,9 @@ extension PageIndex {
     prune(node)
   }
 
-  /// Puts another word into the slot of an entry. Expects the lock held, since before `found` was looked up.
-  package func replace(_ found: Found, with entry: Entry) {
-    precondition(!entry.isEmpty && !entry.isNode && entry != .retry)
-    // Release pairs with the acquire of `locate`.
-    found.location.slot.storeRelease(entry.word)
+  /// Puts a value in the place of an entry that bears no mark. Expects the lock held, since before `found` was looked up.
+  package func replace(_ found: Found, withValue value: UInt64) {
+    replace(node(containing: found), Int(found.page >> found.location.shift & slotMask), with: .value(value))
   }
 
   /// Clears the access bit. Expects the lock held; readers may set it again at any time.
@@ -96,7 +94,7 @@ extension PageIndex {
     let top = Entry(word: root.loadRelaxed())
     guard top.isNode else { return }
     var page: UInt64 = 0
-    while let found = next(from: page, through: IndexGeometry.maximumPage) {
+    while let found = next(from: page, through: IndexGeometry.maximumPage, values: true) {
       removed(found)
       if found.lastPage >= IndexGeometry.maximumPage { break }
       page = found.lastPage + 1

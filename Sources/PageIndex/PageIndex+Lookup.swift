@@ -85,10 +85,13 @@ extension PageIndex {
     package var lastPage: UInt64 { page + (pageCount - 1) }
   }
 
-  /// The first entry that is not empty, and bears the mark if one is given, whose slot covers a page in the range. Needs a read section or the
-  /// lock. Without the lock it may or may not see changes made meanwhile; it never misses an entry that was there all the time.
-  /// - Cost: one descent, and one load for each empty slot passed over (for each 64, with a mark).
-  package func next(from first: UInt64, through last: UInt64, marked mark: Mark? = nil) -> Found? {
+  /// The first entry that says something of its pages, and bears the mark if one is given, whose slot covers a page in the range. Needs a read section or
+  /// the lock. Without the lock it may or may not see changes made meanwhile; it never misses an entry that was there all the time.
+  /// - Parameter values: also one that says nothing of its pages, but of what was there before.
+  /// - Cost: one descent, and one load for each slot passed over (for each 64, with a mark).
+  package func next(
+    from first: UInt64, through last: UInt64, marked mark: Mark? = nil, values: Bool = false
+  ) -> Found? {
     var page = first
     search: while page <= last {
       let top = Entry(word: root.loadAcquire())
@@ -115,6 +118,13 @@ extension PageIndex {
         }
         // Emptied since it was looked at: look again from here.
         if entry.isEmpty { continue }
+        if entry.isValue, !values {
+          let (next, overflow) = (page >> shift).addingReportingOverflow(1)
+          page = next << shift
+          if overflow || page >> shift != next { return nil }
+          if next & slotMask == 0 { continue search }
+          continue
+        }
         if !entry.isNode {
           return Found(
             page: (page >> shift) << shift, pageCount: 1 << shift,

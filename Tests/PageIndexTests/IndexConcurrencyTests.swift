@@ -97,7 +97,7 @@ import Testing
     harness.domain.read {
       var permanent = first
       var page = first
-      while let found = harness.index.next(from: page, through: last) {
+      while let found = harness.index.next(from: page, through: last, values: true) {
         failures.check(isRight(found.entry, slotPage: found.page), "met \(found.entry) at \(found.page)")
         failures.check(found.lastPage >= page, "iteration goes back to \(found.page) from \(page)")
         if found.page <= permanent, found.lastPage >= permanent { permanent += 2048 }

@@ -51,13 +51,13 @@ final class IndexHarness: Sendable {
     return erased
   }
 
-  func found(_ page: UInt64) -> PageIndex.Found? { index.next(from: page, through: page) }
+  func found(_ page: UInt64) -> PageIndex.Found? { index.next(from: page, through: page, values: true) }
 
   /// Everything that iteration meets.
   func iterate(from first: UInt64, through last: UInt64, marked mark: Mark? = nil) -> [Slot] {
     var slots: [Slot] = []
     var page = first
-    while let found = index.next(from: page, through: last, marked: mark) {
+    while let found = index.next(from: page, through: last, marked: mark, values: true) {
       slots.append(Slot(found))
       if found.lastPage >= last { break }
       page = found.lastPage + 1

@@ -51,12 +51,7 @@ import Testing
         let erased = harness.erase(from: page, through: last)
         let expected = model.erase(from: page, through: last)
         check(erased == expected, "\(step): erased \(erased) for \(expected)")
-      case 10:
-        guard let found = harness.found(page) else { break }
-        let entry = Entry.hole(version: random.next(below: 1 << 61))
-        index.withLock { index.replace(found, with: entry) }
-        model.change(page) { $0.word = entry.word }
-      case 11:
+      case 10..<12:
         guard let found = harness.found(page) else { break }
         index.withLock { index.eraseSlot(of: found) }
         _ = model.erase(from: found.page, through: found.lastPage)

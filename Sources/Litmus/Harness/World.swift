@@ -99,7 +99,10 @@
         for file in handles.indices {
           let pages = (start.sizes[file] + ModelStore.pageSize - 1) / ModelStore.pageSize
           for page in file < start.cached.count ? start.cached[file] ?? Array(0..<pages) : Array(0..<pages) {
-            _ = try handles[file].read(fromAbsoluteOffset: Int64(page * ModelStore.pageSize), count: 1)
+            // The first read brings it, the second has its access bit set.
+            for _ in 0..<2 {
+              _ = try handles[file].read(fromAbsoluteOffset: Int64(page * ModelStore.pageSize), count: 1)
+            }
           }
         }
       } catch {

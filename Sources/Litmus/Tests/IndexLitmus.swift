@@ -178,10 +178,10 @@
     /// What is there all the time is met, and nothing that never was.
     func iterate() {
       domain.read {
-        if !index.hasAny(.dirty), index.next(from: 0, through: 3)?.entry != .value(5) {
+        if !index.hasAny(.dirty), index.next(from: 0, through: 3, values: true)?.entry != .value(5) {
           verdict.complain("page 3 was not met")
         }
-        guard let found = index.next(from: 4, through: 5) else { return }
+        guard let found = index.next(from: 4, through: 5, values: true) else { return }
         if found.entry.value != found.page + 2 { verdict.complain("page \(found.page) was \(found.entry.value)") }
       }
     }

@@ -176,11 +176,13 @@ extension FileCore {
     metadata.thaw(to: 1)
     let changing = entry(
       frame: frame, version: 0,
-      flags: keeps(.newPagesAsChanging) ? Entry.changingBit : Entry.upToDateBit | Entry.accessedBit)
+      flags: keeps(.newPagesAsChanging) ? Entry.changingBit : Entry.upToDateBit)
     index.store(page, order: 0, reserve: &nodes) { _ in changing }
+    engine.admit(frame, inPlaceOf: old)
     guard let location = index.locate(page) else { preconditionFailure("it has just been stored") }
     // Version 0, also now: nobody accepts a word that is marked, and the frame is new.
-    let published = entry(frame: frame, version: 0, flags: Entry.upToDateBit | Entry.accessedBit)
+    // Not accessed: to have been written once is no sign of use.
+    let published = entry(frame: frame, version: 0, flags: Entry.upToDateBit)
     let slot = MarkedSlot(location: location, page: page, published: published, isInPlace: false)
     guard let old, old.isFolio else { return (slot, nil) }
     return (slot, old.headFrame(shift: engine.pool.frameShift))

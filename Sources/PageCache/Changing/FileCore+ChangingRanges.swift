@@ -157,10 +157,10 @@ extension FileCore {
     func close(before end: UInt64, _ nodes: inout NodeReserve) {
       if becomesHole, gap < end { index.storeHole(from: gap, through: end - 1, reserve: &nodes) }
     }
-    while page <= last, let found = index.next(from: page, through: last) {
+    while page <= last, let found = index.next(from: page, through: last, values: true) {
       page = found.lastPage + 1
       guard found.entry.isFolio else {
-        // A hole over more than the range keeps its other parts.
+        // A hole, or a shadow, over more than the range keeps its other parts.
         index.erase(from: max(first, found.page), through: min(last, found.lastPage), reserve: &change.nodes) { _ in }
         continue
       }

@@ -21,8 +21,13 @@ final class Engine: Sendable {
 
   /// Fills that have their frames and are at the store.
   let fillsAtStores = SharedCounter()
-  /// Where the next eviction scan starts.
-  let clockHand = InlineWord(0)
+  let policy: any ReclaimPolicy
+  /// Frames that have been evicted: the clock of what has gone.
+  let goneFrames = InlineWord(0)
+  /// Where that clock stood when shadows were last swept.
+  let lastSweep = InlineWord(0)
+  /// Whether anything has had to go yet.
+  let hasEvicted = InlineWord(0)
   private let table = Monitor()
   // Guarded by `table`.
   nonisolated(unsafe) private var filesByNumber: [UInt64: FileCore] = [:]
@@ -35,6 +40,11 @@ final class Engine: Sendable {
     let problems = configuration.problems
     guard problems.isEmpty else { throw refuse(.configuration(problems)) }
     self.configuration = configuration
+    policy =
+      switch configuration.reclaim {
+      case .s3FIFO: S3FIFO()
+      case .secondChance: SecondChance()
+      }
     do { domain = try ReadDomain(usesMembarrier: configuration.usesMembarrier) } catch {
       throw refuse(.tooManyCaches(limit: error.limit))
     }

@@ -206,12 +206,14 @@ extension FileCore {
       // The tree may have grown since the nodes were reserved: then whoever waits tries again.
       guard nodes.count >= index.nodesNeeded(from: fill.first, through: fill.last) else { return false }
       for folio in folios {
+        let old = index.locate(folio.page)?.entry
         index.store(folio.page, order: folio.order, reserve: &nodes) { page in
           // Version 0: the frame has had a grace period since it last had any.
           .folio(
             arenaOffset: (folio.frame + (page - folio.page)) << UInt64(engine.pool.frameShift), order: folio.order,
             version: 0)
         }
+        engine.admit(folio.frame, inPlaceOf: old)
       }
       return true
     }

@@ -109,7 +109,8 @@ extension FileCore {
 
   /// Stores a hole in the gap of the index around a page, as far as the range goes. Expects the index lock held.
   private func storeHoleInGap(_ range: ClosedRange<UInt64>, at page: UInt64, reserve: inout NodeReserve) -> Bool {
-    guard index.entry(at: page).isEmpty else { return index.entry(at: page).isHole }
+    let there = index.entry(at: page)
+    guard there.isEmpty || there.isValue else { return there.isHole }
     var last = range.upperBound
     if let next = index.next(from: page, through: last) { last = next.page - 1 }
     var first = range.lowerBound

@@ -140,6 +140,7 @@ final class SlowRead: Sendable {
     let head = found.entry.headFrame(shift: pool.frameShift)
     if monitor.withLock({ unsafe held.contains(head) }) { return true }
     guard let reference = SpeculativeReference(pool, head: head)?.confirm(found) else { return false }
+    if !found.entry.isAccessed { found.setAccessed() }
     let confirmed = reference.intoHead()
     take(confirmed)
     return true

@@ -13,6 +13,7 @@ enum Counter {
   static let failedFills = 132
   static let evictions = 133
   static let evictedFrames = 134
+  static let refaults = 135
   static let borrows = 136
   static let borrowCopies = 137
   static let joinedFills = 138

@@ -24,6 +24,8 @@ extension PageCache {
     /// Folios evicted, and their frames.
     public var evictions: UInt64
     public var evictedFrames: UInt64
+    /// Folios that came back a short while after they had been evicted.
+    public var refaults: UInt64
     /// Loans without a copy, and with one.
     public var borrows: UInt64
     public var borrowCopies: UInt64
@@ -85,7 +87,8 @@ extension PageCache {
       hits: hits.reduce(0, &+), slowReads: slow.reduce(0, &+), misses: sum(Counter.misses),
       retries: sum(Counter.retries), fills: sum(Counter.fills), joinedFills: sum(Counter.joinedFills),
       failedFills: sum(Counter.failedFills), filledBytes: sum(Counter.filledBytes), evictions: sum(Counter.evictions),
-      evictedFrames: sum(Counter.evictedFrames), borrows: sum(Counter.borrows), borrowCopies: sum(Counter.borrowCopies),
+      evictedFrames: sum(Counter.evictedFrames), refaults: sum(Counter.refaults), borrows: sum(Counter.borrows),
+      borrowCopies: sum(Counter.borrowCopies),
       writes: sum(Counter.writes), writtenBytes: sum(Counter.writtenBytes),
       writtenBackBytes: sum(Counter.writtenBackBytes), flushes: sum(Counter.flushes),
       failedFlushes: sum(Counter.failedFlushes), owedFrames: engine.dirtyBudget.used,
@@ -96,6 +99,14 @@ extension PageCache {
       openFiles: engine.openFileCount, hitsBySize: hits, slowReadsBySize: slow,
       hugePages: pool.arena.hugePageStatus())
   }
+
+  /// Frames of folios that reclaim knows of.
+  package var residentFrames: Int {
+    let frames = engine.pool.queues.frames
+    return frames[0] + frames[1]
+  }
+  /// Whether anything has had to go yet.
+  package var hasEvicted: Bool { engine.hasEvicted.loadRelaxed() != 0 }
 
   /// Frames that nobody has. For tests.
   package var freeFrames: Int { engine.pool.freeFrames }

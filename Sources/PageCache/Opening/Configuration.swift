@@ -41,6 +41,17 @@ extension PageCache {
     /// day; rounded up to about a tenth of a second. It does not wait while more than a quarter of what may be owed is.
     public var writeBackAge: Duration
 
+    /// Which folios go when frames are wanted.
+    public var reclaim: Reclaim
+
+    /// Policies of reclaim.
+    public enum Reclaim: String, Sendable, CaseIterable, Codable {
+      /// What is read once goes soon; what is read again stays: S3-FIFO (Yang and others, SOSP 2023). Scans do not displace what is in use.
+      case s3FIFO = "s3-fifo"
+      /// What has been read since the last look stays, in the order in which it came. To compare with.
+      case secondChance = "second-chance"
+    }
+
     /// Base-2 logarithm of the bytes in a frame.
     package var frameShift = 12
     /// Base-2 logarithm of the slots in an index node; nil chooses by the file's size.
@@ -53,7 +64,8 @@ extension PageCache {
     public init(
       memoryLimit: Int, folioOrders: ClosedRange<Int> = 0...0, maximumAtomicLength: Int = 1 << 20,
       arenaKind: ArenaKind = .privateAnonymous, populatesArena: Bool = false, locksArena: Bool = false,
-      ioThreads: Int = 4, directIO: DirectIOPolicy = .automatic, writeBackAge: Duration = .seconds(5)
+      ioThreads: Int = 4, directIO: DirectIOPolicy = .automatic, writeBackAge: Duration = .seconds(5),
+      reclaim: Reclaim = .s3FIFO
     ) {
       self.memoryLimit = memoryLimit
       self.folioOrders = folioOrders
@@ -64,6 +76,7 @@ extension PageCache {
       self.ioThreads = ioThreads
       self.directIO = directIO
       self.writeBackAge = writeBackAge
+      self.reclaim = reclaim
     }
   }
 }

@@ -232,7 +232,8 @@ extension SlowRead {
     while true {
       file.engine.domain.enter(record)
       // By a length that hits may not see yet; who lets go of the claims has the lock once more, and both words are stored with it.
-      let copied = Hit.general(words, limit: words.length, record: record, offset: offset, count: count, into: &sink)
+      // What was brought for this read is not accessed by it; the rest has been noted (`holdPresent`).
+      let copied = Hit.unnoted(words, limit: words.length, record: record, offset: offset, count: count, into: &sink)
       record.exit()
       if copied >= 0 { return copied }
       if copied == notServed { return Int64(offset) < file.length ? nil : 0 }

@@ -110,13 +110,28 @@ enum Hit {
   static func general<S: Sink>(
     _ words: FileWords, limit: SharedWord, record: ThreadRecord, offset: UInt64, count wanted: Int, into sink: inout S
   ) -> Int {
+    serve(words, limit: limit, record: record, offset: offset, count: wanted, into: &sink, isAccess: true)
+  }
+
+  /// The same without setting access bits: for a read that has noted its accesses, and brought the rest.
+  static func unnoted<S: Sink>(
+    _ words: FileWords, limit: SharedWord, record: ThreadRecord, offset: UInt64, count wanted: Int, into sink: inout S
+  ) -> Int {
+    serve(words, limit: limit, record: record, offset: offset, count: wanted, into: &sink, isAccess: false)
+  }
+
+  @inline(__always)
+  private static func serve<S: Sink>(
+    _ words: FileWords, limit: SharedWord, record: ThreadRecord, offset: UInt64, count wanted: Int, into sink: inout S,
+    isAccess: Bool
+  ) -> Int {
     var failure = notServed
     for _ in 0..<attempts {
       // Acquire pairs with the release in `FileCore.publishLocked(length:)`: the root covers what the length says.
       let size = limit.loadAcquire()
       guard offset < size, wanted > 0 else { return failure }
       let count = min(UInt64(wanted), size - offset)
-      let slots = unsafe gather(words, scratch: record.scratch, offset: offset, count: count)
+      let slots = unsafe gather(words, scratch: record.scratch, offset: offset, count: count, isAccess: isAccess)
       guard slots > 0 else { return failure == overtaken ? overtaken : slots }
       sink.rewind()
       unsafe copy(words, scratch: record.scratch, slots: slots, offset: offset, count: count, into: &sink)
@@ -136,8 +151,9 @@ enum Hit {
 
   /// Notes every slot of the range in two words: its address, with its shift in the eight bits that user addresses do not use, and its entry.
   /// - Returns: how many slots, or `notServed` or `beingChanged` if one cannot be read.
+  @inline(__always)
   private static func gather(
-    _ words: FileWords, scratch: UnsafeMutablePointer<UInt64>, offset: UInt64, count: UInt64
+    _ words: FileWords, scratch: UnsafeMutablePointer<UInt64>, offset: UInt64, count: UInt64, isAccess: Bool
   ) -> Int {
     let slotMask = words.slotMask
     let last = offset + count - 1
@@ -156,7 +172,7 @@ enum Hit {
       }
       let entry = location.entry
       guard entry.isStable || entry.isHole else { return entry.isChanging ? beingChanged : notServed }
-      if entry.isFolio, !entry.isAccessed { location.setAccessed() }
+      if isAccess, entry.isFolio, !entry.isAccessed { location.setAccessed() }
       assert(number < ThreadRecord.scratchCount / 2)
       unsafe scratch[2 &* number] = UInt64(UInt(bitPattern: location.slot.address)) | location.shift &<< 56
       unsafe scratch[2 &* number &+ 1] = entry.word

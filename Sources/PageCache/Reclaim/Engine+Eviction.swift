@@ -3,7 +3,7 @@ import PageIndex
 import Primitives
 import ReadCopyUpdate
 
-// A plain second chance over the frames: a folio that was read since the hand last passed stays, any other goes.
+// Making room: which folio goes is the policy's choice, and whether it may is said here.
 extension Engine {
   /// Frames that one round evicts ahead, so that one grace period serves many.
   private static var batch: Int { 64 }
@@ -51,8 +51,8 @@ extension Engine {
       // Others may have taken what this round freed: as long as frames go round, trying again makes sense.
       if let value = attempt() { return value }
       guard evicted == 0, reclaimed == 0 else { continue }
-      // Holes take nodes, and are learnt again when they are missed.
-      if fruitless == 0, shedHoles() > 0 { continue }
+      // Shadows and holes take nodes. Holes are learnt again when they are missed.
+      if fruitless == 0, shedShadows(olderThan: nil) + shedHoles() > 0 { continue }
       // Every frame is held at this moment, by borrowers or by fills about to be published. Wait a little for them.
       fruitless += 1
       let limit = fillsAtStores.value > 0 ? Engine.fruitlessRoundsBesideFills : Engine.fruitlessRounds
@@ -67,30 +67,36 @@ extension Engine {
   /// The same while fills are at their stores: what they bring can be evicted. A dead store must not hold others up for ever.
   private static var fruitlessRoundsBesideFills: Int { patience(5000) }
 
-  /// Retires about `frames` frames of folios that nobody holds, and, if told to spare them, that nobody read since the hand last passed.
+  /// Retires about `frames` frames of folios that nobody holds and that the policy lets go.
+  /// - Parameter sparingAccessed: else every folio counts as not read.
   /// - Returns: frames retired.
   func evict(frames wanted: Int, sparingAccessed: Bool) -> Int {
+    hasEvicted.storeRelaxed(1)
     var retired = 0
-    let total = UInt64(pool.frameCount)
-    // Twice around at most: the first pass may only have cleared access bits.
-    var left = 2 * total
-    while retired < wanted, left > 0 {
-      let step = min(64, left)
-      let start = clockHand.fetchAddRelaxed(step)
-      left -= step
-      var frame = start
-      while frame < start + step {
-        let head = frame % total
-        let metadata = pool.table[head]
-        let order = metadata.order
-        let owner = metadata.owner.loadRelaxed()
-        let page = metadata.page.loadRelaxed()
-        if metadata.kind == .cached, evict(head, owner: owner, page: page, sparingAccessed: sparingAccessed) {
-          retired += 1 << order
+    // A folio may be looked at twice in each queue until its access bit is clear and it is where it goes from. A queue of which nothing can go must not keep
+    // reclaim from the other.
+    var left = pool.queues.folios
+    for queue in 0..<FolioQueues.count { left[queue] *= 2 }
+    let remembers = !isCrowdedByNodes
+    while retired < wanted, left[0] > 0 || left[1] > 0 {
+      let candidates = pool.queues.take(most: 8) { frames in
+        let queue = policy.queueToLookAt(frames: frames)
+        return left[queue] > 0 && frames[queue] > 0 ? queue : 1 - queue
+      }
+      guard let first = candidates.first else { break }
+      left[first.queue] -= candidates.count
+      for candidate in candidates {
+        let metadata = pool.table[candidate.head]
+        let frames = 1 << metadata.order
+        if evict(
+          candidate, owner: metadata.owner.loadRelaxed(), page: metadata.page.loadRelaxed(),
+          sparingAccessed: sparingAccessed, remembers: remembers)
+        {
+          retired += frames
         }
-        frame += 1
       }
     }
+    sweepShadowsInTime()
     return retired
   }
 
@@ -100,27 +106,51 @@ extension Engine {
     let found = file.index.withLock { file.index.next(from: page, through: page) }
     guard let found, found.entry.isFolio else { return false }
     let head = found.entry.headFrame(shift: pool.frameShift)
-    return evict(head, owner: file.number, page: pool.table[head].page.loadRelaxed(), sparingAccessed: sparingAccessed)
+    // It stays in its queue, unless it goes.
+    return evict(
+      FolioQueues.Candidate(head: head, queue: 0, hasReturned: true), owner: file.number,
+      page: pool.table[head].page.loadRelaxed(), sparingAccessed: sparingAccessed, remembers: true)
   }
 
-  /// Evicts one folio if it still is what its metadata said, was not read lately, and nobody holds it.
-  private func evict(_ head: UInt64, owner: UInt64, page: UInt64, sparingAccessed: Bool) -> Bool {
-    // All that was read without a lock is a guess until the index confirms it.
+  /// Evicts one folio if the policy lets it go and nobody holds it; else puts it into the queue where it belongs, if it still is what its metadata said.
+  private func evict(
+    _ candidate: FolioQueues.Candidate, owner: UInt64, page: UInt64, sparingAccessed: Bool, remembers: Bool
+  ) -> Bool {
+    // All that was read without a lock is a guess until the index confirms it. What has left the index needs no queue.
     guard let file = file(number: owner) else { return false }
-    let index = file.index
+    let (index, head) = (file.index, candidate.head)
     let evicted = index.withLock { () -> Bool in
-      guard let found = index.next(from: page, through: page), found.entry.isStable,
+      guard let found = index.next(from: page, through: page), found.entry.isFolio,
         found.entry.frame(shift: pool.frameShift) == head, found.entry.headFrame(shift: pool.frameShift) == head
       else { return false }
       let last = page + (1 << UInt64(found.entry.order) - 1)
-      // What its store does not safely have stays, and what is being changed.
-      guard isEvictable(file, from: page, through: last) else { return false }
-      if sparingAccessed, clearAccessed(index, from: page, through: last) { return false }
+      func stays(_ queue: Int, _ hasReturned: Bool) -> Bool {
+        pool.queues.append(head, hasReturned: hasReturned) { _ in queue }
+        return false
+      }
+      guard !isBeingChanged(index, from: page, through: last) else {
+        return stays(candidate.queue, candidate.hasReturned)
+      }
+      // What its store does not safely have is not looked at again before it has: see `changeMarks`.
+      if isOwed(file, from: page, through: last) {
+        pool.queues.setAside(candidate)
+        return false
+      }
+      let isAccessed = sparingAccessed && clearAccessed(index, from: page, through: last)
+      let isRemembered: Bool
+      switch policy.verdict(candidate.queue, hasReturned: candidate.hasReturned, isAccessed: isAccessed) {
+      case .stays(let queue, let hasReturned): return stays(queue, hasReturned)
+      case .goes(let remembered): isRemembered = remembered
+      }
       // Only the index's own reference is left, and nobody takes another from here on.
-      guard pool.table[head].freeze(expecting: 1) else { return false }
+      guard pool.table[head].freeze(expecting: 1) else { return stays(candidate.queue, candidate.hasReturned) }
+      let gone = goneFrames.fetchAddRelaxed(1 << UInt64(found.entry.order)) + 1 << UInt64(found.entry.order)
+      var slot = page
       // The folio's slots begin and end where the range does: no node is needed.
-      var none = NodeReserve(for: index)
-      index.erase(from: page, through: last, reserve: &none) { _ in }
+      while slot <= last, let found = index.next(from: slot, through: last) {
+        slot = found.lastPage + 1
+        if isRemembered, remembers { index.replace(found, withValue: gone) } else { index.eraseSlot(of: found) }
+      }
       return true
     }
     guard evicted else { return false }
@@ -131,14 +161,23 @@ extension Engine {
     return true
   }
 
-  /// Whether a folio owes nothing and nobody is changing it. Expects the index lock held.
-  private func isEvictable(_ file: FileCore, from first: UInt64, through last: UInt64) -> Bool {
+  private func isBeingChanged(_ index: PageIndex, from first: UInt64, through last: UInt64) -> Bool {
     var page = first
-    while page <= last, let found = file.index.next(from: page, through: last) {
-      if found.entry.isChanging || keeps(.owedStays) && file.isOwed(found.location, page: found.page) { return false }
+    while page <= last, let found = index.next(from: page, through: last) {
+      if found.entry.isChanging { return true }
       page = found.lastPage + 1
     }
-    return true
+    return false
+  }
+
+  private func isOwed(_ file: FileCore, from first: UInt64, through last: UInt64) -> Bool {
+    guard keeps(.owedStays) else { return false }
+    var page = first
+    while page <= last, let found = file.index.next(from: page, through: last) {
+      if file.isOwed(found.location, page: found.page) { return true }
+      page = found.lastPage + 1
+    }
+    return false
   }
 
   /// Forgets the holes of all files, for the nodes that they take.

@@ -27,8 +27,15 @@ extension FileCore {
       index.setMark(of: location, page: page, mark, to: after & 1 << number != 0)
     }
     guard (before == 0) != (after == 0) else { return 0 }
+    if after == 0 { bringBack(location, page: page) }
     unsafe debt.pages += after == 0 ? -count : count
     return after == 0 ? -count : count
+  }
+
+  /// Reclaim may look at a folio again that owed something. If it still does for another of its pages, it is set aside once more.
+  private func bringBack(_ location: PageIndex.Location, page: UInt64) {
+    let entry = Entry(word: location.slot.loadRelaxed())
+    if entry.isFolio { engine.pool.queues.bringBack(entry.headFrame(shift: engine.pool.frameShift)) }
   }
 
   /// Notes that the cache has what the store has not.

@@ -10,7 +10,7 @@ package enum StatisticsReport {
         + "retries \(statistics.retries)",
       "fills \(statistics.fills) (\(statistics.filledBytes) bytes), joined \(statistics.joinedFills), "
         + "failed \(statistics.failedFills)",
-      "evictions \(statistics.evictions), of frames \(frames(statistics.evictedFrames.clamped))",
+      "evictions \(statistics.evictions), of frames \(frames(statistics.evictedFrames.clamped)); came back \(statistics.refaults)",
       "writes \(statistics.writes) (\(statistics.writtenBytes) bytes), written back \(statistics.writtenBackBytes) bytes, "
         + "flushes \(statistics.flushes), failed \(statistics.failedFlushes), "
         + "owed \(frames(statistics.owedFrames)) of at most \(frames(statistics.mostOwedFrames))",

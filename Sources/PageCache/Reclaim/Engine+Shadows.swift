@@ -1,0 +1,66 @@
+import PageIndex
+import Primitives
+
+// What went a short while ago is remembered in its own place in the index: a shadow, which says when that was. It takes no memory but that of the node,
+// and nodes are in the pool (P6). So shadows that are too old to be of use are swept out.
+extension Engine {
+  /// Whether an entry is the shadow of something that went a short while ago.
+  func isKnown(_ entry: Entry?) -> Bool {
+    guard let entry, entry.isValue else { return false }
+    return goneFrames.loadRelaxed() &- entry.value <= UInt64(policy.memory(frames: pool.queues.frames))
+  }
+
+  /// Puts a folio that has come into the index into a queue. Expects the index lock held.
+  /// - Parameter old: what was in its place.
+  func admit(_ head: UInt64, inPlaceOf old: Entry?) {
+    let isKnown = isKnown(old)
+    if isKnown { domain.record().counter(Counter.refaults).addAsOnlyWriter(1) }
+    let room = hasEvicted.loadRelaxed() == 0 ? pool.frameCount : nil
+    pool.queues.append(head) { policy.queue(isKnown: isKnown, frames: $0, room: room) }
+  }
+
+  /// Sweeps, if enough has gone since the last time to make it worth while.
+  func sweepShadowsInTime() {
+    let gone = goneFrames.loadRelaxed()
+    let last = lastSweep.loadRelaxed()
+    let memory = policy.memory(frames: pool.queues.frames)
+    // Relaxed: whoever is first does it, and nothing else depends on it.
+    guard gone &- last > UInt64(max(64, memory / 2)), lastSweep.exchangeRelaxed(gone) == last else { return }
+    shedShadows(olderThan: UInt64(isCrowdedByNodes ? memory / 8 : memory))
+  }
+
+  /// Whether nodes take so much of the pool that what they remember is worth less than the frames that they have.
+  var isCrowdedByNodes: Bool { pool.nodeFrames > pool.frameCount / 8 }
+
+  /// Forgets the shadows of all files that are older than that many frames; all of them, if that is nil.
+  /// - Returns: how many.
+  @discardableResult
+  func shedShadows(olderThan age: UInt64?) -> Int {
+    var erased = 0
+    for file in openFiles {
+      var page: UInt64 = 0
+      var isDone = false
+      // In steps, so that nobody waits long for the lock.
+      while !isDone {
+        file.index.withLock {
+          for _ in 0..<256 {
+            guard let found = file.index.next(from: page, through: file.index.geometry.maximumPage, values: true) else {
+              isDone = true
+              return
+            }
+            if found.entry.isValue, age.map({ goneFrames.loadRelaxed() &- found.entry.value > $0 }) ?? true {
+              file.index.eraseSlot(of: found)
+              erased += 1
+            }
+            if found.lastPage >= file.index.geometry.maximumPage {
+              isDone = true
+              return
+            }
+            page = found.lastPage + 1
+          }
+        }
+      }
+    }
+    return erased
+  }
+}
