@@ -32,16 +32,24 @@ package final class Arena: @unchecked Sendable {
   /// Of the shared memory object; -1 for private memory.
   package let descriptor: Int32
 
+  let isPopulated: Bool
+  let isLocked: Bool
+
   private let generation = forkGeneration()
 
   static let hugePageByteCount = 2 << 20
 
   /// - Parameters:
   ///   - byteCount: rounded up to 2 MiB in address space, not in memory.
+  ///   - offered: bytes from the start that are to be used at once; the rest when `offer` says so.
   ///   - populate: touch every page now, so that the system's shortage cannot strike later.
   ///   - lock: keep it from being swapped out (mlock(2)); implies `populate`.
-  package init(byteCount: Int, kind: ArenaKind, populate: Bool = false, lock: Bool = false) throws(ArenaError) {
+  package init(
+    byteCount: Int, offered: Int? = nil, kind: ArenaKind, populate: Bool = false, lock: Bool = false
+  ) throws(ArenaError) {
     precondition(byteCount > 0)
+    isPopulated = populate
+    isLocked = lock
     let huge = Arena.hugePageByteCount
     let rounded = (byteCount + huge - 1) / huge * huge
     self.byteCount = byteCount
@@ -90,20 +98,11 @@ package final class Arena: @unchecked Sendable {
       throw giveBack("mmap")
     }
 
-    // Huge pages for whole pieces of 2 MiB only: the last one would be resident in full and pass the limit (P6). Advice: refusal costs
-    // speed, not correctness, and `hugePageStatus()` tells. Not being inherited is a promise.
-    let whole = byteCount / huge * huge
-    if whole > 0 { unsafe madvise(aligned, whole, Int32(MADV_HUGEPAGE)) }
-    if whole < rounded { unsafe madvise(aligned + whole, rounded - whole, Int32(MADV_NOHUGEPAGE)) }
     guard unsafe madvise(aligned, rounded, Int32(MADV_DONTFORK)) == 0 else { throw giveBack("madvise(MADV_DONTFORK)") }
-    if lock {
-      guard unsafe mlock(aligned, byteCount) == 0 else { throw giveBack("mlock") }
-    } else if populate {
-      var offset = 0
-      while offset < byteCount {
-        unsafe (aligned + offset).storeBytes(of: 0, as: UInt8.self)
-        offset += 4096
-      }
+    if let failure = unsafe Arena.offer(
+      aligned, 0..<(offered ?? byteCount), of: rounded, populates: populate, locks: lock)
+    {
+      throw giveBack(failure)
     }
     // Last: until then the failures above give back what they have, and `deinit` does not run.
     unsafe base = aligned

@@ -3,24 +3,32 @@ import Primitives
 /// Hands out blocks of 2^order frames, order 0...9, naturally aligned. Expects its owner's lock held for every call.
 ///
 /// Free blocks are on one list an order, linked through their metadata, newest first. Freeing joins a block with its buddy as long as that is free too.
+/// Two allocators over one table tell their free blocks apart by the kind that these have.
 struct BuddyAllocator {
   static let maximumOrder = 9
 
   private let table: FolioTable
+  private let freeKind: FolioMetadata.Kind
   private var heads: [UInt64?] = Array(repeating: nil, count: maximumOrder + 1)
   /// Frames on the free lists.
   private(set) var freeFrames = 0
   /// Free blocks by order.
   private(set) var freeBlocks = Array(repeating: 0, count: maximumOrder + 1)
 
-  init(table: FolioTable) {
+  init(table: FolioTable, freeKind: FolioMetadata.Kind = .free) {
     self.table = table
-    var frame: UInt64 = 0
-    let end = UInt64(table.frameCount)
+    self.freeKind = freeKind
+  }
+
+  /// Takes in frames that were never in any block.
+  mutating func add(_ frames: Range<UInt64>) {
+    var frame = frames.lowerBound
+    let end = frames.upperBound
     while frame < end {
       var order = BuddyAllocator.maximumOrder
       while frame & (1 << UInt64(order) - 1) != 0 || frame + 1 << UInt64(order) > end { order -= 1 }
-      push(frame, order: order)
+      table[frame].setState(.allocated, order: order)
+      free(frame)
       frame += 1 << UInt64(order)
     }
   }
@@ -42,10 +50,11 @@ struct BuddyAllocator {
   mutating func free(_ first: UInt64) {
     var frame = first
     var order = table[frame].order
-    precondition(table[frame].kind != .free && table[frame].kind != .tail, "a frame is freed twice")
+    let kind = table[frame].kind
+    precondition(kind != .free && kind != .withdrawn && kind != .tail, "a frame is freed twice")
     while order < BuddyAllocator.maximumOrder {
       let buddy = frame ^ 1 << UInt64(order)
-      guard buddy + 1 << UInt64(order) <= UInt64(table.frameCount), table[buddy].kind == .free,
+      guard buddy + 1 << UInt64(order) <= UInt64(table.frameCount), table[buddy].kind == freeKind,
         table[buddy].order == order
       else { break }
       unlink(buddy, order: order)
@@ -58,7 +67,7 @@ struct BuddyAllocator {
 
   private mutating func push(_ frame: UInt64, order: Int) {
     let block = table[frame]
-    block.setState(.free, order: order)
+    block.setState(freeKind, order: order)
     block.previous = nil
     block.next = heads[order]
     if let next = heads[order] { table[next].previous = frame }

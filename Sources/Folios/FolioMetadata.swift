@@ -51,6 +51,8 @@ public struct FolioMetadata: @unchecked Sendable {
     case leaving
     /// Holds index nodes.
     case nodes
+    /// Free, and given back to the system: the limit has been lowered.
+    case withdrawn
   }
 
   package static func state(_ kind: Kind, order: Int) -> UInt64 { kind.rawValue | UInt64(order) << 8 }

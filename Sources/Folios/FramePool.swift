@@ -3,7 +3,7 @@ import ReadCopyUpdate
 
 /// The bounded pool: an arena of frames, the array that describes them, and who has which.
 ///
-/// Frames and their descriptions together fill the limit and never exceed it; index nodes live in frames. A block that readers may have seen goes
+/// Frames in circulation and their descriptions fill the limit and never exceed it; index nodes live in frames. A block that readers may have seen goes
 /// back through `retire`, and is handed on only after a grace period (P5, L15). Memory that waits needs no memory of its own: the list runs
 /// through the metadata.
 ///
@@ -25,6 +25,12 @@ package final class FramePool: Sendable {
   private let state: Monitor
   // Guarded by `state`.
   nonisolated(unsafe) private var buddies: BuddyAllocator
+  nonisolated(unsafe) private var withdrawn: BuddyAllocator
+  /// Frames from here on have never been in circulation.
+  nonisolated(unsafe) private var firstUnused = 0
+  /// Frames in circulation, and those of them that are free: written with the lock held, read without, by who wants to know roughly.
+  private let circulating = InlineWord(0)
+  private let freeCount = InlineWord(0)
   private let retirement = Monitor()
   // Guarded by `retirement`: a list in order of retirement.
   nonisolated(unsafe) private var oldestRetired: UInt64?
@@ -36,24 +42,34 @@ package final class FramePool: Sendable {
 
   /// - Parameters:
   ///   - limit: bytes for frames and their metadata together. At least one frame's worth.
+  ///   - maximum: what the limit can become.
   ///   - frameShift: base-2 logarithm of a frame's bytes; 12, but smaller in the laboratory.
   ///   - nodeFanOutShifts: base-2 logarithms of the slots of the nodes that it has to make.
   package init(
-    limit: Int, kind: ArenaKind = .privateAnonymous, frameShift: Int = 12, nodeFanOutShifts: [Int] = [6, 9],
+    limit: Int, maximum: Int? = nil, kind: ArenaKind = .privateAnonymous, frameShift: Int = 12,
+    nodeFanOutShifts: [Int] = [6, 9],
     populate: Bool = false, lock: Bool = false, domain: ReadDomain
   ) throws(ArenaError) {
-    let frameCount = FramePool.frameCount(limit: limit, frameShift: frameShift)
-    precondition(frameCount > 0)
-    arena = try Arena(byteCount: frameCount << frameShift, kind: kind, populate: populate, lock: lock)
+    let frameCount = FramePool.frameCount(limit: max(limit, maximum ?? limit), frameShift: frameShift)
+    let first = FramePool.frameCount(limit: limit, frameShift: frameShift)
+    precondition(first > 0)
+    arena = try Arena(
+      byteCount: frameCount << frameShift, offered: first << frameShift, kind: kind, populate: populate, lock: lock)
     metadata = try Arena(
-      byteCount: frameCount * FolioMetadata.byteCount, kind: .privateAnonymous, populate: populate, lock: lock)
+      byteCount: frameCount * FolioMetadata.byteCount, offered: first * FolioMetadata.byteCount,
+      kind: .privateAnonymous, populate: populate, lock: lock)
     table = unsafe FolioTable(base: metadata.base, frameCount: frameCount)
     self.frameShift = frameShift
     self.domain = domain
     unsafe noteSharedMemory(arena.base, count: frameCount << frameShift)
     state = Monitor()
     unsafe buddies = BuddyAllocator(table: table)
+    unsafe withdrawn = BuddyAllocator(table: table, freeKind: .withdrawn)
     queues = FolioQueues(table: table)
+    unsafe buddies.add(0..<UInt64(first))
+    unsafe firstUnused = first
+    circulating.storeRelaxed(UInt64(first))
+    freeCount.storeRelaxed(UInt64(first))
     unsafe slabs = nodeFanOutShifts.map { NodeSlab(pool: self, fanOutShift: $0) }
   }
 
@@ -62,7 +78,12 @@ package final class FramePool: Sendable {
     max(0, limit / (1 << frameShift + FolioMetadata.byteCount))
   }
 
+  /// Frames that there can ever be.
   package var frameCount: Int { table.frameCount }
+  /// Frames from this one on have never been in circulation.
+  package var frontier: Int { state.withLock { unsafe firstUnused } }
+  /// Frames in circulation.
+  package var usableFrames: Int { Int(circulating.loadRelaxed()) }
   package var frameByteCount: Int { 1 << frameShift }
 
   /// Where a frame's bytes are.
@@ -80,7 +101,10 @@ package final class FramePool: Sendable {
   /// Takes a block of 2^order frames. Its bytes are garbage; its count is frozen.
   /// - Cost: one uncontended lock; no system call; frees nothing and waits for nothing.
   package func allocate(order: Int) -> UInt64? {
-    let frame = state.withLock { unsafe buddies.allocate(order: order) }
+    let frame = state.withLock {
+      defer { noteCounts() }
+      return unsafe buddies.allocate(order: order)
+    }
     if let frame {
       let folio = table[frame]
       unsafe noteNewOwner(address(of: frame), count: frameByteCount << order)
@@ -94,7 +118,15 @@ package final class FramePool: Sendable {
   }
 
   /// Gives back a block that no reader can have seen, or that has had its grace period.
-  package func free(_ frame: UInt64) { state.withLock { unsafe buddies.free(frame) } }
+  package func free(_ frame: UInt64) {
+    state.withLock {
+      unsafe buddies.free(frame)
+      noteCounts()
+    }
+  }
+
+  /// Expects the lock held.
+  private func noteCounts() { unsafe freeCount.storeRelaxed(UInt64(buddies.freeFrames)) }
 
   /// Gives back a block that readers may still be reading. Its count is frozen and no index names it.
   package func retire(_ frame: UInt64) {
@@ -143,6 +175,7 @@ package final class FramePool: Sendable {
     }
     state.withLock {
       for frame in over { unsafe buddies.free(frame) }
+      noteCounts()
     }
     for slab in unsafe slabs { slab.reclaimRetired(waiting: waiting) }
     return max(0, freeFrames - before)
@@ -156,10 +189,103 @@ package final class FramePool: Sendable {
     return slab
   }
 
+  // MARK: The limit
+
+  /// Frames that fit into a limit, beside the metadata of all frames that have been in circulation.
+  package func usableFrames(limit: Int) -> Int {
+    let fresh = FramePool.frameCount(limit: limit, frameShift: frameShift)
+    let touched = frontier
+    return min(frameCount, fresh >= touched ? fresh : max(0, (limit - touched * FolioMetadata.byteCount) >> frameShift))
+  }
+
+  /// Takes free frames out of circulation and gives their memory back to the system, large blocks first.
+  /// - Parameter target: frames that are to stay in circulation.
+  /// - Returns: frames that are in circulation now: more, if not enough of them are free.
+  /// - Cost: one lock, and a system call for each block.
+  @discardableResult
+  package func withdraw(downTo target: Int) -> Int {
+    while let (block, order) = takeToWithdraw(downTo: target) {
+      let part = bytes(of: block, order: order)
+      if order < BuddyAllocator.maximumOrder { arena.allowHugePage(around: part, false) }
+      arena.withdraw(part)
+      state.withLock { unsafe withdrawn.free(block) }
+    }
+    return usableFrames
+  }
+
+  private func takeToWithdraw(downTo target: Int) -> (UInt64, order: Int)? {
+    state.withLock {
+      let surplus = usableFrames - target
+      for order in stride(from: BuddyAllocator.maximumOrder, through: 0, by: -1) where 1 << order <= surplus {
+        guard let block = unsafe buddies.allocate(order: order) else { continue }
+        circulating.storeRelaxed(UInt64(usableFrames - 1 << order))
+        noteCounts()
+        return (block, order)
+      }
+      return nil
+    }
+  }
+
+  /// Puts frames into circulation: those that were withdrawn, large blocks first, then new ones.
+  /// - Parameter target: frames that are to be in circulation.
+  /// - Throws: `ArenaError` if the system does not give memory that is to be locked; then fewer are.
+  package func extend(upTo target: Int) throws(ArenaError) {
+    while let (block, order) = takeWithdrawn(upTo: target) {
+      let part = bytes(of: block, order: order)
+      do { try arena.offer(part) } catch {
+        state.withLock { unsafe withdrawn.free(block) }
+        throw error
+      }
+      state.withLock {
+        unsafe buddies.free(block)
+        circulating.storeRelaxed(UInt64(usableFrames + 1 << order))
+        noteCounts()
+      }
+      if order < BuddyAllocator.maximumOrder, hasNothingWithdrawn(around: block) {
+        arena.allowHugePage(around: part, true)
+      }
+    }
+    // One caller at a time: see `Engine.setLimit`.
+    let start = frontier
+    let end = min(frameCount, start + max(0, target - usableFrames))
+    guard start < end else { return }
+    try metadata.offer(start * FolioMetadata.byteCount..<end * FolioMetadata.byteCount)
+    try arena.offer(start << frameShift..<end << frameShift)
+    state.withLock {
+      unsafe buddies.add(UInt64(start)..<UInt64(end))
+      unsafe firstUnused = end
+      circulating.storeRelaxed(UInt64(usableFrames + end - start))
+      noteCounts()
+    }
+  }
+
+  private func bytes(of block: UInt64, order: Int) -> Range<Int> {
+    Int(block) << frameShift..<(Int(block) + 1 << order) << frameShift
+  }
+
+  private func hasNothingWithdrawn(around block: UInt64) -> Bool {
+    let count: UInt64 = 1 << UInt64(BuddyAllocator.maximumOrder)
+    let first = block / count * count
+    let end = min(first + count, UInt64(frameCount))
+    return state.withLock { !(first..<end).contains { table[$0].kind == .withdrawn } }
+  }
+
+  private func takeWithdrawn(upTo target: Int) -> (UInt64, order: Int)? {
+    state.withLock {
+      let missing = target - usableFrames
+      for order in stride(from: BuddyAllocator.maximumOrder, through: 0, by: -1) where 1 << order <= missing {
+        if let block = unsafe withdrawn.allocate(order: order) { return (block, order) }
+      }
+      return nil
+    }
+  }
+
   // MARK: Counts
 
   /// Frames that nobody has.
   package var freeFrames: Int { state.withLock { unsafe buddies.freeFrames } }
+  /// The same, a moment ago, without the lock.
+  package var freeFramesRoughly: Int { Int(freeCount.loadRelaxed()) }
   /// Free blocks by order.
   package var freeBlocks: [Int] { state.withLock { unsafe buddies.freeBlocks } }
   /// Frames that wait for a grace period.

@@ -11,6 +11,7 @@ extension CacheError.Cause {
   /// Which one, without what it says besides.
   var kind: String {
     switch self {
+    case .limitNotReached: "limitNotReached"
     case .store: "store"
     case .countTooLarge: "countTooLarge"
     case .configuration: "configuration"

@@ -14,6 +14,11 @@ final class Engine: Sendable {
   let dirtyBudget: DirtyBudget
   let writeback: Writeback
   let ioThreads: IOThreads
+  let reclaimer = Reclaimer()
+  /// Bytes, as it is now.
+  let limit: InlineWord
+  /// Who changes the limit has its turn.
+  let limitTurn = Turn()
 
   /// Whether this process is a fork of the one that made the cache, and has no memory of it.
   var isInForkedChild: Bool { forkGeneration() != generation }
@@ -50,23 +55,26 @@ final class Engine: Sendable {
     }
     do {
       pool = try FramePool(
-        limit: configuration.memoryLimit, kind: configuration.arenaKind, frameShift: configuration.frameShift,
+        limit: configuration.memoryLimit, maximum: configuration.maximumMemoryLimit, kind: configuration.arenaKind,
+        frameShift: configuration.frameShift,
         nodeFanOutShifts: configuration.fanOutShift.map { [$0] } ?? [6, 9],
         populate: configuration.populatesArena, lock: configuration.locksArena, domain: domain)
     } catch {
       throw refuse(.memory(call: error.operation, errno: .init(rawValue: error.code), byteCount: error.byteCount))
     }
-    let capacity = pool.frameCount - configuration.frameReserve(of: pool.frameCount)
-    // A third, and enough for one call of the atomic length, for what calls hold; the rest for what is owed to stores: half of the pool at most.
-    let forCalls = max(configuration.framesOfOneCall, capacity / 3)
-    budget = FrameBudget(capacity: min(capacity, forCalls))
-    dirtyBudget = DirtyBudget(capacity: max(0, capacity - forCalls))
+    let budgets = configuration.budgets(of: pool.usableFrames)
+    budget = FrameBudget(capacity: budgets.calls)
+    dirtyBudget = DirtyBudget(capacity: budgets.owed)
+    limit = InlineWord(UInt64(configuration.memoryLimit))
     writeback = Writeback(age: configuration.writeBackAge)
     ioThreads = IOThreads(count: configuration.ioThreads)
     generation = forkGeneration()
   }
 
-  deinit { writeback.stop() }
+  deinit {
+    writeback.stop()
+    reclaimer.stop()
+  }
 
   /// The shape of a file's index.
   ///

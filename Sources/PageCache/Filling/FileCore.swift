@@ -94,7 +94,7 @@ final class FileCore: Sendable {
   }
 
   func noFrames(_ operation: CacheError.Operation, _ range: Range<Int64>?) -> CacheError {
-    error(operation, range, .noFrames(limit: engine.configuration.memoryLimit))
+    error(operation, range, .noFrames(limit: engine.memoryLimit))
   }
 
   /// The bytes of a range of pages, as far as a length goes.

@@ -10,20 +10,32 @@ final class FrameBudget: Sendable {
   nonisolated(unsafe) private var available: Int
   nonisolated(unsafe) private var waiting: [(count: Int, granted: @Sendable () -> Void)] = []
 
-  let capacity: Int
+  nonisolated(unsafe) private var total: Int
 
   init(capacity: Int) {
-    self.capacity = capacity
+    unsafe total = capacity
     unsafe available = capacity
   }
 
+  /// Frames that may be reserved at one time.
+  var capacity: Int { monitor.withLock { unsafe total } }
+
+  /// Changes how many frames may be reserved at one time. What is reserved stays so. The largest call must fit.
+  func setCapacity(_ capacity: Int) {
+    let change = monitor.withLock {
+      defer { unsafe total = capacity }
+      return capacity - (unsafe total)
+    }
+    giveBack(change)
+  }
+
   /// Frames that are reserved now.
-  var used: Int { monitor.withLock { capacity - (unsafe available) } }
+  var used: Int { monitor.withLock { unsafe total - available } }
 
   /// Reserves frames and calls back: before this returns if they are there, else when they are.
   func reserve(_ count: Int, granted: @escaping @Sendable () -> Void) {
-    precondition(count <= capacity, "the configuration admits no such call")
     let now = monitor.withLock {
+      precondition(unsafe count <= total, "the configuration admits no such call")
       if unsafe waiting.isEmpty, unsafe available >= count {
         unsafe available -= count
         return true

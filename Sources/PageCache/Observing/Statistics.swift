@@ -78,7 +78,7 @@ extension PageCache {
     let hits = Counter.bySize(Counter.hitSizes, in: engine.domain)
     let slow = Counter.bySize(Counter.slowSizes, in: engine.domain)
     var cached = Array(repeating: 0, count: Entry.maximumOrder + 1)
-    for frame in 0..<UInt64(pool.frameCount) {
+    for frame in 0..<UInt64(pool.frontier) {
       let state = pool.table[frame].state.loadRelaxed()
       let order = Int(state >> 8 & 0xFF)
       if state & 0xFF == FolioMetadata.Kind.cached.rawValue, order < cached.count { cached[order] += 1 << order }
@@ -92,7 +92,7 @@ extension PageCache {
       writes: sum(Counter.writes), writtenBytes: sum(Counter.writtenBytes),
       writtenBackBytes: sum(Counter.writtenBackBytes), flushes: sum(Counter.flushes),
       failedFlushes: sum(Counter.failedFlushes), owedFrames: engine.dirtyBudget.used,
-      mostOwedFrames: engine.dirtyBudget.capacity, frames: pool.frameCount, freeFrames: pool.freeFrames,
+      mostOwedFrames: engine.dirtyBudget.capacity, frames: pool.usableFrames, freeFrames: pool.freeFrames,
       nodeFrames: pool.nodeFrames, cachedFramesByOrder: cached,
       deferredFrames: pool.retiredFrames, peakDeferredFrames: pool.peakRetiredFrames,
       gracePeriods: engine.domain.gracePeriodCount, frameByteCount: pool.frameByteCount,
@@ -107,6 +107,9 @@ extension PageCache {
   }
   /// Whether anything has had to go yet.
   package var hasEvicted: Bool { engine.hasEvicted.loadRelaxed() != 0 }
+
+  /// Bytes of frames that are in memory now. For tests.
+  package var residentBytes: Int { engine.pool.arena.residentBytes }
 
   /// Frames that nobody has. For tests.
   package var freeFrames: Int { engine.pool.freeFrames }

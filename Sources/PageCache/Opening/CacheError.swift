@@ -30,6 +30,7 @@ public struct CacheError: Error, Sendable {
 
   public enum Operation: String, Sendable {
     case create = "create cache"
+    case setLimit = "set memory limit"
     case open, read, borrow, write, append, resize, allocate, clone, copy, exchange, dedupe, unshare, sync, flush,
       invalidate, residency, statistics, close
     case punchHole = "punch hole"
@@ -62,6 +63,9 @@ public struct CacheError: Error, Sendable {
     case rangeOverflow(offset: Int64, count: Int)
     /// Every frame of the pool that may be used for this is held, by readers, borrowers or other calls, or owed to a store: none can be given to this call.
     case noFrames(limit: Int)
+    /// The limit could not be lowered so far, because frames are held by readers, borrowers or calls, or owed to stores: so many bytes with what describes
+    /// them. It is as before.
+    case limitNotReached(Int, held: Int)
     /// The store says a size that no file can have.
     case impossibleSize(Int64)
     /// The handle was not opened for writing.
@@ -133,6 +137,8 @@ extension CacheError.Cause: CustomStringConvertible {
     case .countTooLarge(let count, let most): "\(count) bytes are more than the \(most) that one call allocates"
     case .negativeCount(let count): "\(count) is no count of bytes"
     case .rangeOverflow(let offset, let count): "\(count) bytes from \(offset) end past the largest offset"
+    case .limitNotReached(let wanted, let held):
+      "the limit could not become \(wanted) bytes: \(held) are held by readers or borrowers, or owed to stores"
     case .noFrames(let limit): "every frame within the limit of \(limit) bytes is held by readers or borrowers"
     case .impossibleSize(let size): "the store says its size is \(size) bytes"
     case .readOnly: "the file is not open for writing"

@@ -17,7 +17,7 @@ extension PageCache.Configuration {
       case .memoryLimitTooSmall(let given, let needed):
         "a limit of \(given) bytes cannot serve one call of the atomic length: it takes \(needed)"
       case .memoryLimitTooLarge(let given, let largest):
-        "a limit of \(given) bytes is more than the \(largest) that an entry can address"
+        "a limit of \(given) bytes is more than \(largest): than what an entry can address, or than the largest that the limit may become"
       case .folioOrdersOutOfRange(let given, let allowed): "folio orders \(given) are not within \(allowed)"
       case .atomicLengthOutOfRange(let given, let allowed):
         "an atomic length of \(given) bytes is not within \(allowed)"
@@ -58,6 +58,17 @@ extension PageCache.Configuration {
   /// Frames set aside for index nodes and for what waits for a grace period. A quarter of the pool, and at least three chunks.
   func frameReserve(of frameCount: Int) -> Int { max(frameCount / 4, 48) }
 
+  /// Frames without which one call of the atomic length could not be served.
+  var leastFrames: Int { max(framesOfOneCall + 48, (framesOfOneCall * 4 + 2) / 3) }
+
+  /// How the frames of the pool are divided: a third, and enough for one call of the atomic length, for what calls hold; the rest, half of the pool at most,
+  /// for what is owed to stores.
+  func budgets(of frameCount: Int) -> (calls: Int, owed: Int) {
+    let capacity = frameCount - frameReserve(of: frameCount)
+    let forCalls = max(framesOfOneCall, capacity / 3)
+    return (min(capacity, forCalls), max(0, capacity - forCalls))
+  }
+
   /// All that is wrong; empty if a cache can be made of it. P6: a limit that cannot serve one call of the atomic length is refused.
   public var problems: [Problem] {
     var problems: [Problem] = []
@@ -75,10 +86,14 @@ extension PageCache.Configuration {
       problems.append(.writeBackAgeOutOfRange(given: writeBackAge, allowed: Self.allowedAges))
     }
     let largest = Entry.maximumArenaByteCount
-    if memoryLimit > largest { problems.append(.memoryLimitTooLarge(given: memoryLimit, largest: largest)) }
+    for limit in [memoryLimit, maximumMemoryLimit ?? 0] where limit > largest {
+      problems.append(.memoryLimitTooLarge(given: limit, largest: largest))
+    }
+    if let maximumMemoryLimit, maximumMemoryLimit < memoryLimit {
+      problems.append(.memoryLimitTooLarge(given: memoryLimit, largest: maximumMemoryLimit))
+    }
     if ordersAreRight, lengthIsRight {
-      let frames = max(framesOfOneCall + 48, (framesOfOneCall * 4 + 2) / 3)
-      let needed = frames * (1 << frameShift + FolioMetadata.byteCount)
+      let needed = leastFrames * (1 << frameShift + FolioMetadata.byteCount)
       if memoryLimit < needed { problems.append(.memoryLimitTooSmall(given: memoryLimit, needed: needed)) }
     }
     return problems

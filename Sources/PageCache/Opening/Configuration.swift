@@ -10,6 +10,10 @@ extension PageCache {
     /// holds what stores do not safely have, and half of that what one file's store has not, while there are others.
     public var memoryLimit: Int
 
+    /// What the limit can become while the cache is in use (`PageCache.setMemoryLimit(_:)`): nil for no more than it is at the start. Up to 1 TiB. Costs address
+    /// space, and nothing else until it is used.
+    public var maximumMemoryLimit: Int?
+
     /// Orders of the folios that misses make: an order-n folio is 2^n frames of 4 KiB, 0...9. The lower bound is tried at every miss, the
     /// upper one is reached when misses follow one another in the file. Folios are smaller at the end of the file, beside pages that are cached
     /// already, and where no block of frames is large enough.
@@ -65,9 +69,10 @@ extension PageCache {
       memoryLimit: Int, folioOrders: ClosedRange<Int> = 0...0, maximumAtomicLength: Int = 1 << 20,
       arenaKind: ArenaKind = .privateAnonymous, populatesArena: Bool = false, locksArena: Bool = false,
       ioThreads: Int = 4, directIO: DirectIOPolicy = .automatic, writeBackAge: Duration = .seconds(5),
-      reclaim: Reclaim = .s3FIFO
+      reclaim: Reclaim = .s3FIFO, maximumMemoryLimit: Int? = nil
     ) {
       self.memoryLimit = memoryLimit
+      self.maximumMemoryLimit = maximumMemoryLimit
       self.folioOrders = folioOrders
       self.maximumAtomicLength = maximumAtomicLength
       self.arenaKind = arenaKind

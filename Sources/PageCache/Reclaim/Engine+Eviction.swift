@@ -38,12 +38,15 @@ extension Engine {
 
   /// Tries, evicts, waits for the grace period, tries again.
   private func allocate<Value>(attempts: Int, _ attempt: () -> Value?) -> Value? {
-    if let value = attempt() { return value }
+    if let value = attempt() {
+      wakeReclaimerIfLow()
+      return value
+    }
     pool.reclaimRetired(waiting: false)
     if let value = attempt() { return value }
     var fruitless = 0
     for _ in 0..<attempts {
-      let wanted = min(Engine.batch, max(8, pool.frameCount / 16))
+      let wanted = min(Engine.batch, max(8, pool.usableFrames / 16))
       var evicted = evict(frames: wanted, sparingAccessed: true)
       // Readers may set access bits as fast as the hand clears them.
       if evicted == 0 { evicted = evict(frames: wanted, sparingAccessed: false) }
@@ -53,6 +56,7 @@ extension Engine {
       guard evicted == 0, reclaimed == 0 else { continue }
       // Shadows and holes take nodes. Holes are learnt again when they are missed.
       if fruitless == 0, shedShadows(olderThan: nil) + shedHoles() > 0 { continue }
+      reclaimer.wake(self)
       // Every frame is held at this moment, by borrowers or by fills about to be published. Wait a little for them.
       fruitless += 1
       let limit = fillsAtStores.value > 0 ? Engine.fruitlessRoundsBesideFills : Engine.fruitlessRounds
@@ -182,7 +186,7 @@ extension Engine {
 
   /// Forgets the holes of all files, for the nodes that they take.
   /// - Returns: entries erased.
-  private func shedHoles() -> Int {
+  func shedHoles() -> Int {
     var erased = 0
     for file in openFiles {
       file.index.withLock {

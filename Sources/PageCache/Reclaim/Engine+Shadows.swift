@@ -15,7 +15,7 @@ extension Engine {
   func admit(_ head: UInt64, inPlaceOf old: Entry?) {
     let isKnown = isKnown(old)
     if isKnown { domain.record().counter(Counter.refaults).addAsOnlyWriter(1) }
-    let room = hasEvicted.loadRelaxed() == 0 ? pool.frameCount : nil
+    let room = hasEvicted.loadRelaxed() == 0 ? pool.usableFrames : nil
     pool.queues.append(head) { policy.queue(isKnown: isKnown, frames: $0, room: room) }
   }
 
@@ -30,7 +30,7 @@ extension Engine {
   }
 
   /// Whether nodes take so much of the pool that what they remember is worth less than the frames that they have.
-  var isCrowdedByNodes: Bool { pool.nodeFrames > pool.frameCount / 8 }
+  var isCrowdedByNodes: Bool { pool.nodeFrames > pool.usableFrames / 8 }
 
   /// Forgets the shadows of all files that are older than that many frames; all of them, if that is nil.
   /// - Returns: how many.

@@ -7,11 +7,15 @@ import Primitives
 /// store does not stop the writers of another (P6).
 final class DirtyBudget: Sendable {
   /// Frames.
-  let capacity: Int
+  var capacity: Int { Int(limit.loadRelaxed()) }
+  private let limit: InlineWord
   /// Relaxed: a count and nothing else. What it stands for is guarded by the files' locks, and an addition sees all additions before it.
   private let taken = SharedCounter()
 
-  init(capacity: Int) { self.capacity = capacity }
+  init(capacity: Int) { limit = InlineWord(UInt64(capacity)) }
+
+  /// Changes how many frames may be taken. What is taken stays so; whoever wants some then has something cleaned before.
+  func setCapacity(_ capacity: Int) { limit.storeRelaxed(UInt64(capacity)) }
 
   /// Frames taken now, by pages that are owed and by writes that are under way.
   var used: Int { taken.value }
