@@ -30,6 +30,9 @@ public final class CachedFile: Sendable {
   // Guarded by the file's lock: how many failures this handle has been told of.
   nonisolated(unsafe) var failureCursor: UInt64 = 0
 
+  /// What is brought before it is asked for; nil if nothing is.
+  let readAhead: ReadAhead?
+
   /// The file's path, or what its store calls itself.
   public let name: String
 
@@ -47,6 +50,9 @@ public final class CachedFile: Sendable {
     clock = engine.domain.clock
     maximumAtomicLength = engine.configuration.maximumAtomicLength
     name = file.name
+    let ahead =
+      min(engine.configuration.readAheadLength, engine.configuration.memoryLimit / 8) >> engine.pool.frameShift
+    readAhead = ahead > 0 ? ReadAhead(most: ahead) : nil
     // Made before anybody can read through this handle: see `active`.
     _ = FileWords.closed
     active = InlineWord(file.words.word)

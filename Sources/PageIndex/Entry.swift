@@ -167,6 +167,14 @@ public struct Entry: Equatable, Sendable {
   /// Of a value entry.
   public var value: UInt64 { word &>> 3 }
 
+  /// Whether a reader has something to note in it: a folio that was not read lately, or one with a read-ahead mark.
+  @inlinable @inline(__always)
+  public var wantsNote: Bool {
+    isFolio && word & (Entry.accessedBit | Entry.readAheadBit) != Entry.accessedBit
+  }
+  @inlinable @inline(__always)
+  public var hasReadAheadMark: Bool { word & Entry.readAheadBit != 0 }
+
   /// Of a node: its slots.
   @inlinable @inline(__always)
   public var nodeSlots: UInt { UInt(truncatingIfNeeded: word & ~127) }

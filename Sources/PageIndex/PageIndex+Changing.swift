@@ -76,6 +76,18 @@ extension PageIndex {
     replace(node(containing: found), Int(found.page >> found.location.shift & slotMask), with: .value(value))
   }
 
+  /// Sets the read-ahead mark of a folio, whose first reader takes it off again. Expects the lock held.
+  package func setReadAheadMark(_ location: Location) {
+    var word = location.entry.word
+    while Entry(word: word).isStable {
+      let (exchanged, original) = location.slot.compareExchangeRelaxed(
+        expected: word, desired: word | Entry.readAheadBit)
+      if exchanged { return }
+      // Only an access bit can have been set meanwhile: the lock is held.
+      word = original
+    }
+  }
+
   /// Clears the access bit. Expects the lock held; readers may set it again at any time.
   package func clearAccessed(_ found: Found) {
     var word = found.entry.word
@@ -256,9 +268,13 @@ extension PageIndex.Location {
   /// By compare-and-exchange with the whole word and never by a blind OR: the slot may hold something else by now. Relaxed: the bit
   /// orders nothing.
   /// - Cost: one locked instruction, at most once for each slot and pass of reclaim (P2's exception).
-  package func setAccessed() {
+  package func noteAccess() -> Bool {
     assert(entry.isFolio)
-    guard keeps(.accessBitByComparison) else { return slot.storeRelaxed(entry.word | Entry.accessedBit) }
-    _ = slot.compareExchangeRelaxed(expected: entry.word, desired: entry.word | Entry.accessedBit)
+    let noted = entry.setting(Entry.accessedBit).clearing(Entry.readAheadBit)
+    guard keeps(.accessBitByComparison) else {
+      slot.storeRelaxed(noted.word)
+      return entry.hasReadAheadMark
+    }
+    return slot.compareExchangeRelaxed(expected: entry.word, desired: noted.word).exchanged && entry.hasReadAheadMark
   }
 }

@@ -11,9 +11,9 @@ import ReadCopyUpdate
 /// | function | lock |
 /// |---|---|
 /// | `locate`, `entry(at:)`, `next` | none; inside a read section, or with the lock held |
-/// | `hasAny`, `setAccessed`, `nodesNeeded`, `boundaryNodesNeeded`, `successor` | none |
+/// | `hasAny`, `noteAccess`, `nodesNeeded`, `boundaryNodesNeeded`, `successor` | none |
 /// | `withLock`, `lock` | takes the index lock; outside read sections |
-/// | `store`, `storeHole`, `replace`, `erase`, `eraseSlot`, `clearAccessed`, `removeAll`, `cover`, `marks`, `isMarked`, `setMark`, `nextHoleVersion`, `unlock`, `broadcast` | expects the index lock held |
+/// | `store`, `storeHole`, `replace`, `erase`, `eraseSlot`, `clearAccessed`, `setReadAheadMark`, `removeAll`, `cover`, `marks`, `isMarked`, `setMark`, `nextHoleVersion`, `unlock`, `broadcast` | expects the index lock held |
 /// | `wait` | expects the index lock held, gives it away meanwhile |
 ///
 /// The lock is also the lock of whatever belongs to the same file: its owner guards its own tables with it, and waits on it for changes of them.

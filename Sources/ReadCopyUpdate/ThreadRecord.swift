@@ -9,6 +9,7 @@ import Primitives
 ///       16     owned      1 while a living thread owns the record                          nobody else writes it
 ///      128     counters   160 words, written by the owner only, summed by anybody
 ///     1408     scratch    2,064 words, read and written by the owner only
+///    17920     note       something that the owner has found in a read section and must see to after it; 0 for nothing
 /// ```
 ///
 /// Records are never freed, only handed to the next thread: so a grace period walks the list without a lock, and sums of
@@ -27,7 +28,8 @@ public struct ThreadRecord: @unchecked Sendable {
 
   static let counterOffset = 128
   static let scratchOffset = counterOffset + counterCount * 8
-  static let byteCount = scratchOffset + scratchCount * 8
+  static let noteOffset = scratchOffset + scratchCount * 8
+  static let byteCount = noteOffset + 8
 
   // Safe, here and below: the offsets are inside the allocation, aligned, and it is never freed.
   @inlinable @inline(__always)
@@ -46,6 +48,19 @@ public struct ThreadRecord: @unchecked Sendable {
   @inlinable @inline(__always)
   package var scratch: UnsafeMutablePointer<UInt64> {
     unsafe (base + (128 + 160 * 8)).assumingMemoryBound(to: UInt64.self)
+  }
+
+  /// Leaves a note for the owning thread, which calls this and has its scratch words at hand.
+  @inlinable @inline(__always)
+  package static func leaveNote(_ note: UInt64, behind scratch: UnsafeMutablePointer<UInt64>) {
+    unsafe scratch[2064] = note
+  }
+
+  /// The note that the owning thread has left, once; 0 if none.
+  package func takeNote() -> UInt64 {
+    let note = unsafe scratch[2064]
+    if note != 0 { unsafe scratch[2064] = 0 }
+    return note
   }
 
   /// The calling thread's record in a domain, if it has one and its read sections need no fence.

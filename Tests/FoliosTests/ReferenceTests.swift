@@ -107,7 +107,7 @@ import Testing
     let slot = SlotWord()
     let head = try cache(pool, slot, references: 1)
     let location = slot.location
-    location.setAccessed()
+    _ = location.noteAccess()
     let confirmed = pool.domain.read { SpeculativeReference(pool, head: head)?.confirm(location) } != nil
     #expect(confirmed)
   }

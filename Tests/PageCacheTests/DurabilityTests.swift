@@ -27,7 +27,7 @@ import Testing
   }
 
   static func cache(age: Duration = .seconds(3600), limit: Int = 8 << 20) throws -> PageCache {
-    try PageCache(.init(memoryLimit: limit, maximumAtomicLength: 1 << 16, writeBackAge: age))
+    try PageCache(.init(memoryLimit: limit, maximumAtomicLength: 1 << 16, writeBackAge: age, readAheadLength: 0))
   }
 
   @Test func whatTheKernelHasAndWhen() throws {

@@ -173,7 +173,7 @@ import Testing
   }
 
   @Test func sequentialMissesMakeLargerFolios() throws {
-    let cache = try smallCache(limit: 16 << 20, orders: 0...6)
+    let cache = try smallCache(limit: 32 << 20, orders: 0...6)
     let file = try cache.open(store: patternStore(4 << 20))
     var offset: Int64 = 0
     while offset < 4 << 20 {

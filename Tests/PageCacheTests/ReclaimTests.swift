@@ -22,7 +22,9 @@ import Testing
   /// What is read again and again outlives what is read once, however much of that there is.
   @Test func aScanLeavesWhatIsInUse() throws {
     for (policy, keepsIt) in [(PageCache.Configuration.Reclaim.s3FIFO, true), (.secondChance, false)] {
-      let cache = try PageCache(.init(memoryLimit: 4 << 20, maximumAtomicLength: 1 << 16, reclaim: policy))
+      let cache = try PageCache(
+        .init(
+          memoryLimit: 4 << 20, folioOrders: 0...0, maximumAtomicLength: 1 << 16, reclaim: policy, readAheadLength: 0))
       let file = try cache.open(store: patternStore(64 << 20))
       var next = 1000
       // First what it is to learn, then the long scan.
@@ -40,7 +42,8 @@ import Testing
   }
 
   @Test func whatComesBackSoonIsKnown() throws {
-    let cache = try PageCache(.init(memoryLimit: 4 << 20, maximumAtomicLength: 1 << 16))
+    let cache = try PageCache(
+      .init(memoryLimit: 4 << 20, folioOrders: 0...0, maximumAtomicLength: 1 << 16, readAheadLength: 0))
     let file = try cache.open(store: patternStore(64 << 20))
     try read(file, 0..<1500)
     #expect(try cache.statistics().refaults == 0)
@@ -54,7 +57,8 @@ import Testing
 
   /// What has gone takes little room, however far apart it was, and is forgotten in the end.
   @Test func whatIsRememberedIsBounded() throws {
-    let cache = try PageCache(.init(memoryLimit: 8 << 20, maximumAtomicLength: 1 << 16))
+    let cache = try PageCache(
+      .init(memoryLimit: 8 << 20, folioOrders: 0...0, maximumAtomicLength: 1 << 16, readAheadLength: 0))
     let before = try cache.statistics().freeFrames
     let file = try cache.open(store: LyingStore(size: 1 << 40))
     var random = RandomWords(seed: testSeed)
@@ -77,7 +81,8 @@ import Testing
     throws
   {
     try withTemporaryDirectory { directory in
-      let cache = try PageCache(.init(memoryLimit: 4 << 20, maximumAtomicLength: 1 << 16))
+      let cache = try PageCache(
+        .init(memoryLimit: 4 << 20, folioOrders: 0...0, maximumAtomicLength: 1 << 16, readAheadLength: 0))
       let file = try cache.open(directory.appending("file"), .readWrite(creation: .exclusively, durability: durability))
       for page in 0..<1500 { try file.write(toAbsoluteOffset: Int64(page) * 4096, [UInt8(page % 251 + 1)]) }
       try file.sync()

@@ -34,7 +34,7 @@ func smallCache(
   limit: Int = 8 << 20, orders: ClosedRange<Int> = 0...0, atomic: Int = 1 << 18, usesMembarrier: Bool = true
 ) throws -> PageCache {
   var configuration = PageCache.Configuration(
-    memoryLimit: limit, folioOrders: orders, maximumAtomicLength: atomic)
+    memoryLimit: limit, folioOrders: orders, maximumAtomicLength: atomic, readAheadLength: 0)
   configuration.usesMembarrier = usesMembarrier
   return try PageCache(configuration)
 }

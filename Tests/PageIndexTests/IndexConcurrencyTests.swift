@@ -82,7 +82,7 @@ import Testing
       guard let location = harness.index.locate(page) else { return failures.add("no node for \(page)") }
       let slotPage = (page >> location.shift) << location.shift
       failures.check(isRight(location.entry, slotPage: slotPage), "page \(page): \(location.entry)")
-      if location.entry.isFolio { location.setAccessed() }
+      if location.entry.isFolio { _ = location.noteAccess() }
       for _ in 0..<random.next(below: 64) { spinHint() }
       // The slot's node may have left the tree meanwhile, but not its memory.
       let now = Entry(word: location.slot.loadAcquire())

@@ -21,6 +21,8 @@
     var callsAtOnce = 2
     /// Done at once, before the threads start.
     var before: [Act] = []
+    /// Bytes that are read ahead at most.
+    var readAhead = 0
     /// Bytes of the store that are all the same at any time.
     var uniform: Range<Int>?
     /// Failures of the store that are due.
@@ -55,7 +57,8 @@
 
     static func configuration(_ start: Start) -> PageCache.Configuration {
       var configuration = PageCache.Configuration(
-        memoryLimit: 1 << 30, folioOrders: start.orders, maximumAtomicLength: 4 * ModelStore.pageSize)
+        memoryLimit: 1 << 30, folioOrders: start.orders, maximumAtomicLength: 4 * ModelStore.pageSize,
+        readAheadLength: start.readAhead)
       configuration.frameShift = 8
       configuration.fanOutShift = 2
       configuration.versionBits = start.versionBits

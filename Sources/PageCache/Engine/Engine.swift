@@ -26,6 +26,10 @@ final class Engine: Sendable {
 
   /// Fills that have their frames and are at the store.
   let fillsAtStores = SharedCounter()
+  /// Pieces being read ahead, or waiting for a thread.
+  let readAheads = SharedCounter()
+  /// Orders of folios that are made.
+  let orders: ClosedRange<Int>
   let policy: any ReclaimPolicy
   /// Frames that have been evicted: the clock of what has gone.
   let goneFrames = InlineWord(0)
@@ -45,6 +49,7 @@ final class Engine: Sendable {
     let problems = configuration.problems
     guard problems.isEmpty else { throw refuse(.configuration(problems)) }
     self.configuration = configuration
+    orders = configuration.usedOrders
     policy =
       switch configuration.reclaim {
       case .s3FIFO: S3FIFO()

@@ -28,6 +28,14 @@ extension FileCore {
     return RangeClaim(number: number, pages: pages)
   }
 
+  /// Claims pages if nobody has, or waits for, a claim that stands against it.
+  func tryClaim(_ pages: ClosedRange<UInt64>, _ mode: RangeTable.Mode) -> RangeClaim? {
+    index.withLock {
+      guard unsafe !isClosing, isFree(pages, mode, isUrgent: false) else { return nil }
+      return claimLocked(pages, mode)
+    }
+  }
+
   /// Claims pages for a task: calls back when they are granted, maybe before this returns.
   func claim(
     _ pages: ClosedRange<UInt64>, _ mode: RangeTable.Mode, granted: @escaping @Sendable (RangeClaim) -> Void
@@ -86,7 +94,19 @@ extension FileCore {
 
   /// Pages of a range, extended to whole folios of the largest order that the configuration makes: whoever holds them may change any folio in it.
   func foliosAround(_ pages: ClosedRange<UInt64>) -> ClosedRange<UInt64> {
-    let mask = 1 << UInt64(engine.configuration.folioOrders.upperBound) - 1 as UInt64
+    let mask = 1 << UInt64(orders.upperBound) - 1 as UInt64
     return pages.lowerBound & ~mask...pages.upperBound | mask
+  }
+
+  /// Pages of a range, extended to the whole slots that folios of the largest order can have.
+  func slotsAround(_ pages: ClosedRange<UInt64>) -> ClosedRange<UInt64> {
+    let mask = UInt64(pagesOfLargestSlot - 1)
+    return pages.lowerBound & ~mask...pages.upperBound | mask
+  }
+
+  /// Pages that one slot of a folio has at most: what is dirty, is so for a whole slot.
+  var pagesOfLargestSlot: Int {
+    let fanOutShift = index.geometry.fanOutShift
+    return 1 << (orders.upperBound / fanOutShift * fanOutShift)
   }
 }

@@ -14,7 +14,7 @@ extension FileCore {
   /// - Returns: fills to wait for, some of which may be over; none if all pages have arrived meanwhile.
   func fill(
     _ pages: ClosedRange<UInt64>, execution: StoreExecution,
-    operation: CacheError.Operation, holding: @escaping @Sendable (UInt64) -> Void
+    operation: CacheError.Operation, ahead: FillAhead? = nil, holding: @escaping @Sendable (UInt64) -> Void
   ) throws(CacheError) -> [Fill] {
     guard let pages = try learnHole(pages) else { return [] }
     var awaited: [Fill] = []
@@ -31,8 +31,9 @@ extension FileCore {
         } else if let last = lastPresent(from: page, through: pages.upperBound) {
           page = last + 1
         } else {
-          let plan = planFill(from: page, through: min(pages.upperBound, end - 1), filePages: end)
-          let fill = Fill(first: plan[0].page, last: plan[plan.count - 1].lastPage)
+          let plan = planFill(
+            from: page, through: min(pages.upperBound, end - 1), filePages: end, isAhead: ahead != nil)
+          let fill = Fill(first: plan[0].page, last: plan[plan.count - 1].lastPage, mark: ahead?.mark)
           unsafe fills.insert(fill)
           started.append((fill, plan))
           awaited.append(fill)
@@ -58,7 +59,7 @@ extension FileCore {
   }
 
   /// Last page of the run of pages from `first` on that the index has, or nil if it lacks the first.
-  private func lastPresent(from first: UInt64, through last: UInt64) -> UInt64? {
+  func lastPresent(from first: UInt64, through last: UInt64) -> UInt64? {
     engine.domain.read {
       var present: UInt64?
       var page = first
@@ -72,8 +73,10 @@ extension FileCore {
   }
 
   /// Chooses folios for a run of missing pages. Expects the index lock held; the first page is missing.
-  private func planFill(from first: UInt64, through last: UInt64, filePages: UInt64) -> [PlannedFolio] {
-    let wanted = preferredOrder(first: first)
+  private func planFill(
+    from first: UInt64, through last: UInt64, filePages: UInt64, isAhead: Bool
+  ) -> [PlannedFolio] {
+    let wanted = isAhead ? orders.upperBound : preferredOrder(first: first)
     var plan: [PlannedFolio] = []
     var page = first
     while page <= last {
@@ -88,7 +91,8 @@ extension FileCore {
         start = page & ~(1 << UInt64(order) - 1)
         let end = start + (1 << UInt64(order) - 1)
         let isClear =
-          end < filePages && start >= (plan.last.map { $0.lastPage + 1 } ?? 0)
+          end < filePages && (!isAhead || end <= last && start >= first)
+          && start >= (plan.last.map { $0.lastPage + 1 } ?? 0)
           && (unsafe fills.first(from: start, through: end)) == nil
           && engine.domain.read { index.next(from: start, through: end) } == nil
         if isClear { break }
@@ -98,13 +102,13 @@ extension FileCore {
       plan.append(PlannedFolio(page: start, order: order))
       page = start + 1 << UInt64(order)
     }
-    words.lastMiss.storeRelaxed(page)
+    if !isAhead { words.lastMiss.storeRelaxed(page) }
     return plan
   }
 
   /// The configured lower order, or one that grows towards the upper one while misses follow one another.
   private func preferredOrder(first: UInt64) -> Int {
-    let orders = engine.configuration.folioOrders
+    let orders = orders
     guard orders.lowerBound < orders.upperBound, words.lastMiss.loadRelaxed() == first else { return orders.lowerBound }
     // Where a run arrived at is as aligned as its folios were large: each step doubles them.
     let reached = first == 0 ? 0 : first.trailingZeroBitCount
@@ -215,6 +219,7 @@ extension FileCore {
         }
         engine.admit(folio.frame, inPlaceOf: old)
       }
+      if let mark = fill.mark, let location = index.locate(mark) { index.setReadAheadMark(location) }
       return true
     }
     nodes.giveBack()

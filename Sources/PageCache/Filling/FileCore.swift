@@ -28,6 +28,10 @@ final class FileCore: Sendable {
   /// `debt.durableChanges`, for whoever does not hold the lock: bytes of other files that wait for this one.
   let durableWord = InlineWord(0)
 
+  /// Orders of folios that are made. Of a file that is written to, none that has a slot of several pages, unless the configuration wants no smaller ones: all of
+  /// a slot is dirty if a byte of it is.
+  let orders: ClosedRange<Int>
+
   // Guarded by the engine's table lock.
   nonisolated(unsafe) var handles = 1
   nonisolated(unsafe) var duplicates: [any BackingStore] = []
@@ -46,6 +50,9 @@ final class FileCore: Sendable {
     unsafe guarded = .allocate(capacity: 1)
     unsafe guarded.initialize(to: GuardedState(status))
     let geometry = engine.geometry(forSize: status.size, isWritable: isWritable)
+    let all = engine.orders
+    orders =
+      isWritable ? all.lowerBound...max(all.lowerBound, min(all.upperBound, geometry.fanOutShift - 1)) : all
     words = unsafe FileWords.allocate(
       size: status.size, arena: engine.pool.arena.base, fanOutShift: geometry.fanOutShift,
       frameShift: engine.pool.frameShift)

@@ -14,9 +14,13 @@ final class Fill: Sendable {
   nonisolated(unsafe) private var known: Result<Void, CacheError>?
   nonisolated(unsafe) private var waiting: [@Sendable (Result<Void, CacheError>) -> Void] = []
 
-  init(first: UInt64, last: UInt64) {
+  /// The page whose entry is to bear the read-ahead mark.
+  let mark: UInt64?
+
+  init(first: UInt64, last: UInt64, mark: UInt64? = nil) {
     self.first = first
     self.last = last
+    self.mark = mark.flatMap { first <= $0 && $0 <= last ? $0 : nil }
   }
 
   /// Waits for the outcome.

@@ -46,6 +46,16 @@ final class FrameBudget: Sendable {
     if now { granted() }
   }
 
+  /// Reserves frames if they are there and nobody waits for any.
+  /// - Parameter rest: as many must be left.
+  func tryReserve(_ count: Int, sparing rest: Int) -> Bool {
+    monitor.withLock {
+      guard unsafe waiting.isEmpty, unsafe available - count >= rest else { return false }
+      unsafe available -= count
+      return true
+    }
+  }
+
   /// Reserves frames, waiting for them.
   func reserve(_ count: Int) {
     guard keeps(.oneStepReservation) || count == 1 else {

@@ -22,8 +22,14 @@ final class SlowRead: Sendable {
   nonisolated(unsafe) private var claim: RangeClaim?
   nonisolated(unsafe) private var isReleased = false
 
-  init(_ file: FileCore, offset: UInt64, count: UInt64, operation: CacheError.Operation) {
+  /// Is told of the first miss.
+  private let readAhead: ReadAhead?
+
+  init(
+    _ file: FileCore, offset: UInt64, count: UInt64, operation: CacheError.Operation, readAhead: ReadAhead? = nil
+  ) {
     self.file = file
+    self.readAhead = readAhead
     self.operation = operation
     pages = file.pages(offset: offset, count: count)
     claimed = file.foliosAround(pages)
@@ -70,7 +76,9 @@ final class SlowRead: Sendable {
 
   /// Holds every folio, filling on this thread what is missing, and waiting for what others fill.
   func holdAll() throws(CacheError) {
-    while let fills = try advance(.caller) {
+    var isFirst = true
+    while let fills = try advance(.caller, isFirst: isFirst) {
+      isFirst = false
       for fill in fills {
         do { try fill.wait() } catch { throw renamed(error) }
       }
@@ -79,7 +87,9 @@ final class SlowRead: Sendable {
 
   /// The same for a task: the store's threads fill, and the caller's thread is given away meanwhile.
   nonisolated(nonsending) func holdAll() async throws(CacheError) {
-    while let fills = try advance(.background) {
+    var isFirst = true
+    while let fills = try advance(.background, isFirst: isFirst) {
+      isFirst = false
       for fill in fills {
         do { try await fill.outcome() } catch { throw renamed(error) }
       }
@@ -93,7 +103,7 @@ final class SlowRead: Sendable {
 
   /// Takes references to what is there and starts fills for what is not.
   /// - Returns: fills to wait for before the next try, possibly none; nil when every folio is held.
-  private func advance(_ execution: StoreExecution) throws(CacheError) -> [Fill]? {
+  private func advance(_ execution: StoreExecution, isFirst: Bool) throws(CacheError) -> [Fill]? {
     // What the file does not have any more need not be held.
     let count = file.pageCount(file.length)
     guard pages.lowerBound < count else { return nil }
@@ -101,6 +111,8 @@ final class SlowRead: Sendable {
     let missing = file.engine.domain.read { holdPresent(wanted) }
     guard let missing else { return nil }
     file.engine.domain.record().counter(Counter.misses).addAsOnlyWriter(1)
+    // First, so that it is under way while this waits for what it wants itself.
+    if isFirst { readAhead?.missed(pages, in: file) }
     return try file.fill(missing, execution: execution, operation: operation) { [self] head in
       // The fill counted a reference for us.
       take(head)
@@ -140,7 +152,7 @@ final class SlowRead: Sendable {
     let head = found.entry.headFrame(shift: pool.frameShift)
     if monitor.withLock({ unsafe held.contains(head) }) { return true }
     guard let reference = SpeculativeReference(pool, head: head)?.confirm(found) else { return false }
-    if !found.entry.isAccessed { found.setAccessed() }
+    if !found.entry.isAccessed { _ = found.noteAccess() }
     let confirmed = reference.intoHead()
     take(confirmed)
     return true

@@ -19,6 +19,8 @@ extension PageCache {
     public var joinedFills: UInt64
     /// Fills that the store refused.
     public var failedFills: UInt64
+    /// Of the fills, those of what nobody waited for yet.
+    public var readAheads: UInt64
     /// Bytes that the store delivered.
     public var filledBytes: UInt64
     /// Folios evicted, and their frames.
@@ -86,7 +88,8 @@ extension PageCache {
     return Statistics(
       hits: hits.reduce(0, &+), slowReads: slow.reduce(0, &+), misses: sum(Counter.misses),
       retries: sum(Counter.retries), fills: sum(Counter.fills), joinedFills: sum(Counter.joinedFills),
-      failedFills: sum(Counter.failedFills), filledBytes: sum(Counter.filledBytes), evictions: sum(Counter.evictions),
+      failedFills: sum(Counter.failedFills), readAheads: sum(Counter.readAheads), filledBytes: sum(Counter.filledBytes),
+      evictions: sum(Counter.evictions),
       evictedFrames: sum(Counter.evictedFrames), refaults: sum(Counter.refaults), borrows: sum(Counter.borrows),
       borrowCopies: sum(Counter.borrowCopies),
       writes: sum(Counter.writes), writtenBytes: sum(Counter.writtenBytes),

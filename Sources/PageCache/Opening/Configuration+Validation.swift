@@ -10,6 +10,7 @@ extension PageCache.Configuration {
     case folioOrdersOutOfRange(given: ClosedRange<Int>, allowed: ClosedRange<Int>)
     case atomicLengthOutOfRange(given: Int, allowed: ClosedRange<Int>)
     case ioThreadsOutOfRange(given: Int, allowed: ClosedRange<Int>)
+    case readAheadOutOfRange(given: Int, allowed: ClosedRange<Int>)
     case writeBackAgeOutOfRange(given: Duration, allowed: ClosedRange<Duration>)
 
     public var description: String {
@@ -22,6 +23,7 @@ extension PageCache.Configuration {
       case .atomicLengthOutOfRange(let given, let allowed):
         "an atomic length of \(given) bytes is not within \(allowed)"
       case .writeBackAgeOutOfRange(let given, let allowed): "a write-back age of \(given) is not within \(allowed)"
+      case .readAheadOutOfRange(let given, let allowed): "a read-ahead of \(given) bytes is not within \(allowed)"
       case .ioThreadsOutOfRange(let given, let allowed): "\(given) I/O threads are not within \(allowed)"
       }
     }
@@ -30,9 +32,18 @@ extension PageCache.Configuration {
   static var allowedOrders: ClosedRange<Int> { 0...Entry.maximumOrder }
   static var allowedAges: ClosedRange<Duration> { .milliseconds(1)...(.seconds(86400)) }
   static var allowedThreads: ClosedRange<Int> { 1...64 }
+  static var mostReadAhead: Int { 64 << 20 }
 
   /// A thread's scratch space holds two words for each slot that a read crosses, and a read that is not aligned crosses one more.
   var allowedAtomicLengths: ClosedRange<Int> { 1...(ThreadRecord.scratchCount / 2 - 8) << frameShift }
+
+  /// The orders of folios that are made: the largest is not made where the pool has fewer than 64 of it, unless the smallest is as large.
+  var usedOrders: ClosedRange<Int> {
+    let frames = max(
+      1, min(memoryLimit, Entry.maximumArenaByteCount) / (1 << frameShift + FolioMetadata.byteCount) / 64)
+    let largest = Int.bitWidth - 1 - frames.leadingZeroBitCount
+    return folioOrders.lowerBound...max(folioOrders.lowerBound, min(folioOrders.upperBound, largest))
+  }
 
   /// Frames that one call of the atomic length can need: its own, and those of the large folios at its two ends.
   var framesOfOneCall: Int {
@@ -51,7 +62,7 @@ extension PageCache.Configuration {
 
   /// Frames that reading so many pages, with so many bytes of index nodes, can need.
   func frames(forPages pages: Int, nodeByteCount: Int) -> Int {
-    pages + (folioOrders.upperBound > 0 ? 2 << folioOrders.upperBound : 0)
+    pages + (usedOrders.upperBound > 0 ? 2 << usedOrders.upperBound : 0)
       + (nodeByteCount + (1 << frameShift) - 1) >> frameShift
   }
 
@@ -92,9 +103,20 @@ extension PageCache.Configuration {
     if let maximumMemoryLimit, maximumMemoryLimit < memoryLimit {
       problems.append(.memoryLimitTooLarge(given: memoryLimit, largest: maximumMemoryLimit))
     }
+    if readAheadLength < 0 || readAheadLength > Self.mostReadAhead {
+      problems.append(.readAheadOutOfRange(given: readAheadLength, allowed: 0...Self.mostReadAhead))
+    }
     if ordersAreRight, lengthIsRight {
-      let needed = leastFrames * (1 << frameShift + FolioMetadata.byteCount)
-      if memoryLimit < needed { problems.append(.memoryLimitTooSmall(given: memoryLimit, needed: needed)) }
+      // A larger limit may have larger folios, and need more for them.
+      var enough = self
+      while true {
+        let needed = enough.leastFrames * (1 << frameShift + FolioMetadata.byteCount)
+        if enough.memoryLimit >= needed { break }
+        enough.memoryLimit = needed
+      }
+      if enough.memoryLimit > memoryLimit {
+        problems.append(.memoryLimitTooSmall(given: memoryLimit, needed: enough.memoryLimit))
+      }
     }
     return problems
   }

@@ -15,12 +15,18 @@ extension PageCache {
     public var maximumMemoryLimit: Int?
 
     /// Orders of the folios that misses make: an order-n folio is 2^n frames of 4 KiB, 0...9. The lower bound is tried at every miss, the
-    /// upper one is reached when misses follow one another in the file. Folios are smaller at the end of the file, beside pages that are cached
-    /// already, and where no block of frames is large enough.
+    /// upper one is for what is read ahead, and where misses follow one another in the file. Folios are smaller at the end of the file, beside pages that are cached
+    /// already, where no block of frames is large enough, and where the pool would have fewer than 64 of them.
     ///
     /// Large folios cost a read of the whole folio from the store at each miss, and memory for bytes nobody asked for; they save index levels
     /// and address-translation misses: at 1 GiB a hit costs about half with order 9.
     public var folioOrders: ClosedRange<Int>
+
+    /// Bytes that are read ahead at one time for each stream of accesses, at most; 0 for none. Up to 64 MiB. Also no more than an eighth of the limit.
+    ///
+    /// Streams are accesses of one handle that follow one another, or are the same distance apart, several of them at a time. A lone miss brings nothing but what was
+    /// asked for, and the rest of its folio.
+    public var readAheadLength: Int
 
     /// Bytes up to which a call is atomic (P1). Up to 4 MiB. A cache must be able to hold one such call, so a larger value needs a larger limit.
     public var maximumAtomicLength: Int
@@ -66,13 +72,14 @@ extension PageCache {
     package var usesMembarrier = true
 
     public init(
-      memoryLimit: Int, folioOrders: ClosedRange<Int> = 0...0, maximumAtomicLength: Int = 1 << 20,
+      memoryLimit: Int, folioOrders: ClosedRange<Int> = 0...9, maximumAtomicLength: Int = 1 << 20,
       arenaKind: ArenaKind = .privateAnonymous, populatesArena: Bool = false, locksArena: Bool = false,
       ioThreads: Int = 4, directIO: DirectIOPolicy = .automatic, writeBackAge: Duration = .seconds(5),
-      reclaim: Reclaim = .s3FIFO, maximumMemoryLimit: Int? = nil
+      reclaim: Reclaim = .s3FIFO, maximumMemoryLimit: Int? = nil, readAheadLength: Int = 4 << 20
     ) {
       self.memoryLimit = memoryLimit
       self.maximumMemoryLimit = maximumMemoryLimit
+      self.readAheadLength = readAheadLength
       self.folioOrders = folioOrders
       self.maximumAtomicLength = maximumAtomicLength
       self.arenaKind = arenaKind

@@ -33,12 +33,13 @@ extension CachedFile {
     // Safe: a piece is never empty.
     var sink = unsafe ContiguousSink(buffer.baseAddress.unsafelyUnwrapped)
     let hit = unclaimedHit(offset: offset, count: buffer.count, into: &sink, pass: &pass)
+    takeReadAheadNote()
     if hit >= 0 { return hit }
     let range = Int64(offset)..<Int64(offset) + Int64(buffer.count)
     let file = try file(.read, range)
     guard Int64(offset) < file.length else { return 0 }
     countSlowRead(buffer.count)
-    let slow = SlowRead(file, offset: offset, count: UInt64(buffer.count), operation: .read)
+    let slow = SlowRead(file, offset: offset, count: UInt64(buffer.count), operation: .read, readAhead: readAhead)
     await slow.begin()
     defer { slow.release() }
     while true {

@@ -87,7 +87,7 @@ extension CachedFile {
     let slotByteCount = (1 as UInt64) &<< location.shift
     let within = offset & (slotByteCount &- 1)
     guard count <= slotByteCount &- within else { return nil }
-    if !entry.isAccessed { location.setAccessed() }
+    if !entry.isAccessed { _ = location.noteAccess() }
     let head = entry.headFrame(shift: Int(truncatingIfNeeded: words.frameShift))
     let folio = frames[head]
     guard folio.tryTakeReference() else { return nil }

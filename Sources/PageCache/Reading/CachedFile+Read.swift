@@ -25,7 +25,7 @@ extension CachedFile {
   }
 
   /// Reads if it can be done without blocking: everything is cached.
-  /// - Returns: bytes read, or nil if the store would have to be asked, or somebody is changing what is wanted. Nothing is started. The buffer may
+  /// - Returns: bytes read, or nil if the store would have to be asked, or somebody is changing what is wanted. Nothing is started but read-ahead that is due. The buffer may
   ///   have been changed then.
   /// - Throws: as `read(fromAbsoluteOffset:into:)`, but for `.store` and `.noFrames`.
   /// - Cost: that of a hit, also when it returns nil. While somebody changes what is wanted, up to 64 tries, some microseconds; while the file is being
@@ -40,6 +40,7 @@ extension CachedFile {
     ) { (offset, count, done, pass) throws(CacheError) in
       var sink = unsafe ContiguousSink(buffer.baseAddress.unsafelyUnwrapped + done)
       let copied = unclaimedHit(offset: offset, count: count, into: &sink, pass: &pass)
+      takeReadAheadNote()
       if copied >= 0 { return copied }
       // At the end of the file there is nothing to wait for.
       return Int64(offset) < (try file(.read).length) ? notServed : 0
@@ -150,6 +151,7 @@ extension CachedFile {
     offset: UInt64, count: Int, into sink: inout S, pass: inout ReadPass
   ) throws(CacheError) -> Int {
     let copied = unclaimedHit(offset: offset, count: count, into: &sink, pass: &pass)
+    takeReadAheadNote()
     return copied >= 0 ? copied : try readMissing(offset: offset, count: count, into: &sink)
   }
 
@@ -206,7 +208,7 @@ extension CachedFile {
     let file = try file(.read, range)
     guard Int64(offset) < file.length else { return 0 }
     countSlowRead(count)
-    let slow = SlowRead(file, offset: offset, count: UInt64(count), operation: .read)
+    let slow = SlowRead(file, offset: offset, count: UInt64(count), operation: .read, readAhead: readAhead)
     slow.begin()
     defer { slow.release() }
     while true {
@@ -216,6 +218,13 @@ extension CachedFile {
       }
       if let copied = slow.copy(offset: offset, count: count, into: &sink) { return copied }
     }
+  }
+
+  /// Has what was due been read ahead, if this thread's last read was the first to reach a mark (L16).
+  func takeReadAheadNote() {
+    guard let readAhead else { return }
+    let note = engine.domain.record().takeNote()
+    if note != 0 { readAhead.reached((note - 1) >> UInt64(engine.pool.frameShift), in: keepsWords) }
   }
 
   func countSlowRead(_ count: Int) {

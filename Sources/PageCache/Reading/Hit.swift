@@ -170,9 +170,12 @@ enum Hit {
         }
         location = found
       }
-      let entry = location.entry
+      var entry = location.entry
       guard entry.isStable || entry.isHole else { return entry.isChanging ? beingChanged : notServed }
-      if isAccess, entry.isFolio, !entry.isAccessed { location.setAccessed() }
+      if isAccess, entry.wantsNote {
+        unsafe note(location, position, scratch)
+        entry = entry.clearing(Entry.readAheadBit)
+      }
       assert(number < ThreadRecord.scratchCount / 2)
       unsafe scratch[2 &* number] = UInt64(UInt(bitPattern: location.slot.address)) | location.shift &<< 56
       unsafe scratch[2 &* number &+ 1] = entry.word
@@ -187,6 +190,14 @@ enum Hit {
         if !next.isNode { known = PageIndex.Location(slot: slot, entry: next, shift: location.shift) }
       }
     }
+  }
+
+  /// Whoever takes a read-ahead mark off has more brought (L16): nobody else will.
+  @inline(never)
+  private static func note(
+    _ location: PageIndex.Location, _ position: UInt64, _ scratch: UnsafeMutablePointer<UInt64>
+  ) {
+    if location.noteAccess() { unsafe ThreadRecord.leaveNote(position &+ 1, behind: scratch) }
   }
 
   /// Copies what the gathered slots name, joining pieces that lie side by side in the arena.

@@ -119,7 +119,7 @@ extension FileCore {
     do throws(StoreError) {
       return try noticingFailures { () throws(StoreError) in
         checkOwner()
-        let isHeldBack = try writeBack(foliosAround(pages))
+        let isHeldBack = try writeBack(slotsAround(pages))
         awaitWriteBacks()
         try flush(dataOnly: true)
         return isHeldBack

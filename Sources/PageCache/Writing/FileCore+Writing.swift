@@ -165,9 +165,7 @@ extension FileCore {
     for pages: ClosedRange<UInt64>, operation: CacheError.Operation, range: Range<Int64>
   ) throws(CacheError) -> DirtyRoom {
     // Slots of large folios owe all of their pages: those at both ends may reach beyond the range.
-    let order = engine.configuration.folioOrders.upperBound
-    let slot =
-      order >= index.geometry.fanOutShift ? 1 << (order / index.geometry.fanOutShift * index.geometry.fanOutShift) : 1
+    let slot = pagesOfLargestSlot
     let count = pages.count + (slot > 1 ? 2 * slot : 0)
     let budget = engine.dirtyBudget
     let (owned, failedBefore) = index.withLock { unsafe (debt.pages, debt.failedJobs) }
