@@ -5,6 +5,6 @@ struct BenchCommand: ParsableCommand {
     commandName: "bench", abstract: "Measure the cache beside the kernel.",
     subcommands: [
       BenchReadsCommand.self, BenchWritesCommand.self, BenchAtomicityCommand.self, BenchHolesCommand.self,
-      BenchEvictionCommand.self, BenchGraceCommand.self,
+      BenchEvictionCommand.self, BenchGraceCommand.self, BenchMemoryCommand.self,
     ])
 }

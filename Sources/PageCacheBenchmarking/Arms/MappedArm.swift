@@ -38,5 +38,15 @@ struct SharedMapping: @unchecked Sendable {
     keep(sum)
   }
 
+  /// Maps a file of which pages come in one at a time, when they are first touched.
+  init?(random descriptor: Int32, byteCount: Int) {
+    let mapped = unsafe mmap(nil, byteCount, PROT_READ, MAP_SHARED, descriptor, 0)
+    guard let mapped = unsafe mapped, unsafe mapped != MAP_FAILED else { return nil }
+    // Neither read-ahead nor pages mapped around the one that is touched.
+    unsafe madvise(mapped, byteCount, Int32(MADV_RANDOM))
+    unsafe base = UnsafeRawPointer(mapped)
+    self.byteCount = byteCount
+  }
+
   func unmap() { unsafe munmap(UnsafeMutableRawPointer(mutating: base), byteCount) }
 }
