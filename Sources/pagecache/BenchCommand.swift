@@ -6,5 +6,6 @@ struct BenchCommand: ParsableCommand {
     subcommands: [
       BenchReadsCommand.self, BenchWritesCommand.self, BenchAtomicityCommand.self, BenchHolesCommand.self,
       BenchEvictionCommand.self, BenchGraceCommand.self, BenchMemoryCommand.self,
+      BenchScanCommand.self,
     ])
 }
