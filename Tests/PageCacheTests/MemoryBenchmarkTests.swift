@@ -19,7 +19,7 @@ import Testing
     #expect(drawing.stream(thread: 1, count: 8).pages == [922, 33, 972, 972, 947, 486, 890, 502])
   }
 
-  @Test(arguments: [(AccessDistribution.uniform, 0x8F8E_859B_1194_EB33), (.zipf, 0x40C1_714F_B967_6D21 as UInt64)])
+  @Test(arguments: [AccessDistribution.uniform: 0x8F8E_859B_1194_EB33, .zipf: 0x40C1_714F_B967_6D21 as UInt64])
   func checksumsAreTheStatedOnes(distribution: AccessDistribution, sum: UInt64) {
     let drawing = AccessDrawing(distribution, pageCount: 4096, seed: 1)
     #expect(AccessStream.checksum((0..<2).map { drawing.stream(thread: $0, count: 1000) }) == sum)

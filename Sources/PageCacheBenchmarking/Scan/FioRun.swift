@@ -44,31 +44,20 @@ package struct FioRun: Sendable, Equatable {
   /// What a run has reported.
   /// - Throws: `BenchmarkError` if the text is no report, tells of an error, or of fewer bytes than were wanted.
   package static func bytesPerSecond(json text: String, wanted: Int) throws -> Double {
-    struct Report: Decodable {
-      struct Job: Decodable {
-        struct Read: Decodable {
-          var io_bytes: Int
-          var bw_bytes: Double
-        }
-        var error: Int
-        var read: Read
-      }
-      var jobs: [Job]
-    }
     // It may say something before its report.
     guard let start = text.firstIndex(of: "{") else { throw BenchmarkError("fio reports nothing") }
-    let report: Report
-    do { report = try JSONDecoder().decode(Report.self, from: Data(text[start...].utf8)) } catch {
+    let report: FioReport
+    do { report = try JSONDecoder().decode(FioReport.self, from: Data(text[start...].utf8)) } catch {
       throw BenchmarkError("fio's report cannot be read: \(error)")
     }
     guard report.jobs.count == 1, report.jobs[0].error == 0 else {
       throw BenchmarkError("fio reports the error \(report.jobs.first?.error ?? 0)")
     }
     let read = report.jobs[0].read
-    guard read.io_bytes >= wanted, read.bw_bytes > 0 else {
-      throw BenchmarkError("fio has read \(read.io_bytes) bytes of \(wanted)")
+    guard read.byteCount >= wanted, read.bytesPerSecond > 0 else {
+      throw BenchmarkError("fio has read \(read.byteCount) bytes of \(wanted)")
     }
-    return read.bw_bytes
+    return read.bytesPerSecond
   }
 
   /// The best engine of those that are there: fio's default is one read at a time.
@@ -79,4 +68,24 @@ package struct FioRun: Sendable, Equatable {
     let engines = text.split(whereSeparator: \.isWhitespace)
     return ["io_uring", "libaio", "posixaio"].first { engines.contains(Substring($0)) }
   }
+}
+
+/// Of fio's report, what is looked at.
+private struct FioReport: Decodable {
+  struct Job: Decodable {
+    struct Read: Decodable {
+      var byteCount: Int
+      var bytesPerSecond: Double
+
+      enum CodingKeys: String, CodingKey {
+        case byteCount = "io_bytes"
+        case bytesPerSecond = "bw_bytes"
+      }
+    }
+
+    var error: Int
+    var read: Read
+  }
+
+  var jobs: [Job]
 }
