@@ -118,6 +118,12 @@ uint64_t now() {
   return (uint64_t)time.tv_sec * 1000000000ull + (uint64_t)time.tv_nsec;
 }
 
+uint64_t processor_nanoseconds() {
+  timespec time;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return (uint64_t)time.tv_sec * 1000000000ull + (uint64_t)time.tv_nsec;
+}
+
 uint64_t device_bytes() {
   FILE *file = std::fopen("/proc/self/io", "r");
   if (!file) return 0;
@@ -250,12 +256,14 @@ int main(int count, char **words) {
     arrived.store(0);
     finished.store(0);
     started.store(0);
-    const uint64_t device = device_bytes();
+    const uint64_t device = device_bytes(), processor = processor_nanoseconds();
     round.fetch_add(1);
     while (finished.load() < threads) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    std::printf("{\"reads\":%" PRIu64 ",\"nanoseconds\":%" PRIu64 ",\"misses\":%" PRIu64 ",\"device_bytes\":%" PRIu64
+    const uint64_t spent = processor_nanoseconds() - processor;
+    std::printf("{\"reads\":%" PRIu64 ",\"nanoseconds\":%" PRIu64 ",\"processor_nanoseconds\":%" PRIu64
+                ",\"misses\":%" PRIu64 ",\"device_bytes\":%" PRIu64
                 ",\"failed\":%" PRIu64 ",\"wrong\":%" PRIu64 ",\"memory_bytes\":%" PRIu64 "}\n",
-                sum.reads, ended - started.load(), sum.misses, device_bytes() - device, sum.failed, sum.wrong,
+                sum.reads, ended - started.load(), spent, sum.misses, device_bytes() - device, sum.failed, sum.wrong,
                 resident_bytes());
     std::fflush(stdout);
   }

@@ -8,6 +8,13 @@ func threadNanoseconds() -> UInt64 {
   return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
 }
 
+/// Nanoseconds that all threads of this process have had a processor. A system call.
+func processNanoseconds() -> UInt64 {
+  var now = timespec()
+  unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now)
+  return UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
+}
+
 /// Lets threads wait for each other, again and again. Spins, because a thread that sleeps starts late; gives the
 /// processor away soon, because there may be more threads than cores.
 final class StartBarrier: Sendable {

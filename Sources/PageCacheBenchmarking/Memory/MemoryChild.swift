@@ -64,13 +64,14 @@ package final class MemoryChild: Sendable {
   }
 
   package func run(_ request: MemoryRequest) throws -> MemoryRun {
-    let (device, misses) = (deviceBytes(), try misses())
+    let (device, misses, processor) = (deviceBytes(), try misses(), processNanoseconds())
     var run =
       switch source {
       case .cache(_, let arm): measure(arm, request)
       case .pread(let arm): measure(arm, request)
       case .mapped(let arm): measure(arm, request)
       }
+    run.processorNanoseconds = Int(processNanoseconds() - processor)
     run.deviceBytes = deviceBytes() - device
     run.misses = try self.misses().map { $0 - (misses ?? 0) }
     run.memoryBytes = try group.map { try $0.usage() } ?? ResidentMemory.current

@@ -39,6 +39,8 @@ package struct MemoryRun: Codable, Sendable, Equatable {
   /// Reads by all threads, and how long it took until the last had ended.
   package var reads: Int
   package var nanoseconds: Int
+  /// Processor time of the process meanwhile, its own and the kernel's for it. Unlike the rate, hardly in the hands of others on the machine.
+  package var processorNanoseconds: Int
   /// Reads that did not come from memory, where the arm can tell.
   package var misses: Int?
   /// Bytes that the process has had from the device meanwhile, as /proc/self/io tells.
@@ -51,10 +53,12 @@ package struct MemoryRun: Codable, Sendable, Equatable {
 
   enum CodingKeys: String, CodingKey {
     case reads, nanoseconds, misses, failed, wrong
+    case processorNanoseconds = "processor_nanoseconds"
     case deviceBytes = "device_bytes"
     case memoryBytes = "memory_bytes"
   }
 
   package var readsPerSecond: Double { Double(reads) * 1e9 / Double(max(1, nanoseconds)) }
+  package var processorNanosecondsPerRead: Double { Double(processorNanoseconds) / Double(max(1, reads)) }
   package var missRatio: Double { Double(misses ?? deviceBytes / 4096) / Double(max(1, reads)) }
 }

@@ -58,12 +58,13 @@ package struct MemoryReport: Sendable, Codable, Equatable {
       machine.summary,
       "\(threads) threads read pages of 4 KiB at random of \(byteCountText(fileBytes)), of which each arm may keep \(byteCountText(limitBytes)).",
       "Rates and ratios: median, least and largest of the rounds; ratios are of rates in the same round, more is faster.",
+      "CPU is processor time of all threads, the kernel's for them included: waits are not in it.",
     ]
     for section in sections {
       lines += ["", "\(section.distribution.rawValue)"]
       lines.append(
         leading("  arm", to: 14) + padded("reads/s", to: 28) + padded("missed", to: 9) + padded("device B/read", to: 15)
-          + padded("memory, MiB", to: 13) + padded("cache ÷ arm", to: 22))
+          + padded("CPU, µs/read", to: 22) + padded("memory, MiB", to: 13) + padded("cache ÷ arm", to: 22))
       for row in section.rows where !row.runs.isEmpty {
         let reads = max(1, row.runs.reduce(0) { $0 + $1.reads })
         let missed = Spread(row.runs.map(\.missRatio)).median
@@ -72,6 +73,7 @@ package struct MemoryReport: Sendable, Codable, Equatable {
         lines.append(
           leading("  " + row.arm.rawValue, to: 14) + padded(Self.text(Spread(row.rates), 0), to: 28)
             + padded(fixed(missed, 4), to: 9) + padded(fixed(device, 0), to: 15)
+            + padded(Self.text(Spread(row.runs.map { $0.processorNanosecondsPerRead / 1000 }), 2), to: 22)
             + padded(fixed(Double(row.grownBytes) / 0x1p20, 1), to: 13)
             + padded(ratio.map { Self.text($0, 3) } ?? "-", to: 22))
       }

@@ -29,8 +29,8 @@ final class RunTotals: Sendable {
   var run: MemoryRun {
     monitor.withLock {
       unsafe MemoryRun(
-        reads: reads, nanoseconds: Int(ended - started), misses: nil, deviceBytes: 0, failed: failed, wrong: wrong,
-        memoryBytes: 0)
+        reads: reads, nanoseconds: Int(ended - started), processorNanoseconds: 0, misses: nil, deviceBytes: 0,
+        failed: failed, wrong: wrong, memoryBytes: 0)
     }
   }
 }
