@@ -184,6 +184,8 @@ public struct StoreStatus: Sendable, Equatable {
   public var allocatedBytes: Int64?
   /// The name by which the object was opened leads to another one by now, or to none.
   public var isReplaced: Bool
+  /// When the object was made, where the store tells. Two objects that have had one identity, one after the other, differ in it.
+  public var creationStamp: ChangeStamp?
 
   public struct ChangeStamp: Sendable, Hashable {
     public var seconds: Int64
@@ -195,11 +197,15 @@ public struct StoreStatus: Sendable, Equatable {
     }
   }
 
-  public init(size: Int64, changeStamp: ChangeStamp, allocatedBytes: Int64? = nil, isReplaced: Bool = false) {
+  public init(
+    size: Int64, changeStamp: ChangeStamp, allocatedBytes: Int64? = nil, isReplaced: Bool = false,
+    creationStamp: ChangeStamp? = nil
+  ) {
     self.size = size
     self.changeStamp = changeStamp
     self.allocatedBytes = allocatedBytes
     self.isReplaced = isReplaced
+    self.creationStamp = creationStamp
   }
 }
 

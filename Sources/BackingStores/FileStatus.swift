@@ -15,6 +15,8 @@ package struct FileStatus: Sendable {
   package var kind: StoreError.FileKind?
   package var direct: DirectSupport
   package var modified: StoreStatus.ChangeStamp
+  /// Nil where the file system does not know.
+  package var created: StoreStatus.ChangeStamp?
 
   /// What the file system says about `O_DIRECT`.
   package enum DirectSupport: Sendable, Equatable {
@@ -34,6 +36,9 @@ package struct FileStatus: Sendable {
     allocated = answer.allocated
     blockSize = max(1, Int64(answer.block_size))
     modified = .init(seconds: answer.modified_seconds, nanoseconds: answer.modified_nanoseconds)
+    created =
+      answer.creation_known == 0
+      ? nil : .init(seconds: answer.created_seconds, nanoseconds: answer.created_nanoseconds)
     let (memory, offset) = (Int(answer.direct_memory_alignment), Int(answer.direct_offset_alignment))
     direct =
       answer.direct_alignment_known == 0

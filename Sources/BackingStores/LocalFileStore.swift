@@ -153,7 +153,7 @@ public final class LocalFileStore: BackingStore {
     case .success(let status) where status.size >= 0:
       return StoreStatus(
         size: status.size, changeStamp: status.modified, allocatedBytes: status.allocated,
-        isReplaced: writing.value >= 0 && isReplaced(status))
+        isReplaced: writing.value >= 0 && isReplaced(status), creationStamp: status.created)
     case .success:
       throw StoreError(operation: .status, store: name, cause: .system(.overflow))
     case .failure(let errno):

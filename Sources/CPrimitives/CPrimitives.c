@@ -65,7 +65,7 @@ ssize_t pagecache_preadv2(int descriptor, const struct iovec *vectors, int count
 static int file_status(int directory, const char *path, int flags, struct pagecache_file_status *status) {
   // The kernel's own header and a plain system call: glibc's struct statx has no fields for direct I/O (Linux 6.1) yet.
   struct statx answer;
-  if (syscall(SYS_statx, directory, path, flags, STATX_BASIC_STATS | STATX_DIOALIGN, &answer) != 0) return errno;
+  if (syscall(SYS_statx, directory, path, flags, STATX_BASIC_STATS | STATX_BTIME | STATX_DIOALIGN, &answer) != 0) return errno;
   status->device = makedev(answer.stx_dev_major, answer.stx_dev_minor);
   status->inode = answer.stx_ino;
   status->size = (int64_t)answer.stx_size;
@@ -74,6 +74,9 @@ static int file_status(int directory, const char *path, int flags, struct pageca
   status->mode = answer.stx_mode;
   status->modified_seconds = answer.stx_mtime.tv_sec;
   status->modified_nanoseconds = answer.stx_mtime.tv_nsec;
+  status->creation_known = (answer.stx_mask & STATX_BTIME) != 0;
+  status->created_seconds = status->creation_known ? answer.stx_btime.tv_sec : 0;
+  status->created_nanoseconds = status->creation_known ? answer.stx_btime.tv_nsec : 0;
   status->direct_alignment_known = (answer.stx_mask & STATX_DIOALIGN) != 0;
   status->direct_memory_alignment = status->direct_alignment_known ? answer.stx_dio_mem_align : 0;
   status->direct_offset_alignment = status->direct_alignment_known ? answer.stx_dio_offset_align : 0;

@@ -74,6 +74,14 @@ package final class FolioQueues: Sendable {
     }
   }
 
+  /// The queue that a folio is in, or was set aside from; nil if it is in none at the moment. A guess, unless the caller knows that the folio stays what it is.
+  /// - Cost: a load; no lock.
+  package func queue(of head: UInt64) -> Int? {
+    // Relaxed: nothing is read by way of it.
+    let number = Int(table[head].spare.loadRelaxed() & 0xFF) - 1
+    return (0..<FolioQueues.count).contains(number) ? number : nil
+  }
+
   private func link(_ head: UInt64, _ number: Int, hasReturned: Bool) {
     let folio = table[head]
     folio.spare.storeRelaxed(UInt64(number + 1) | (hasReturned ? FolioQueues.returnedBit : 0))

@@ -99,6 +99,10 @@ struct pagecache_file_status {
   int direct_alignment_known;
   int64_t modified_seconds;
   uint32_t modified_nanoseconds;
+  /// When the file was made, where the file system knows.
+  int creation_known;
+  int64_t created_seconds;
+  uint32_t created_nanoseconds;
 };
 
 /// Returns 0 or errno.

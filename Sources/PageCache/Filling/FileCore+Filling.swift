@@ -12,11 +12,12 @@ extension FileCore {
   ///   - holding: called with the head frame of each folio that this call has filled, with a reference taken for the caller, before
   ///     the fill is announced.
   /// - Returns: fills to wait for, some of which may be over; none if all pages have arrived meanwhile.
+  /// - Throws: `.closed`; for a hole, what stands in the way of learning of it; with purpose `.prefetch`, `.noFrames` where no frames are free.
   func fill(
-    _ pages: ClosedRange<UInt64>, execution: StoreExecution,
-    operation: CacheError.Operation, ahead: FillAhead? = nil, holding: @escaping @Sendable (UInt64) -> Void
+    _ pages: ClosedRange<UInt64>, execution: StoreExecution, purpose: FillPurpose = .demand,
+    operation: CacheError.Operation, holding: @escaping @Sendable (UInt64) -> Void
   ) throws(CacheError) -> [Fill] {
-    guard let pages = try learnHole(pages) else { return [] }
+    guard let pages = try learnHole(pages, purpose: purpose) else { return [] }
     var awaited: [Fill] = []
     var started: [(Fill, [PlannedFolio])] = []
     let closing = index.withLock {
@@ -32,8 +33,8 @@ extension FileCore {
           page = last + 1
         } else {
           let plan = planFill(
-            from: page, through: min(pages.upperBound, end - 1), filePages: end, isAhead: ahead != nil)
-          let fill = Fill(first: plan[0].page, last: plan[plan.count - 1].lastPage, mark: ahead?.mark)
+            from: page, through: min(pages.upperBound, end - 1), filePages: end, isAhead: purpose.isAhead)
+          let fill = Fill(first: plan[0].page, last: plan[plan.count - 1].lastPage, mark: purpose.mark)
           unsafe fills.insert(fill)
           started.append((fill, plan))
           awaited.append(fill)
@@ -45,9 +46,13 @@ extension FileCore {
     if closing { throw error(operation, byteRange(from: pages.lowerBound, through: pages.upperBound), .closed) }
     let record = engine.domain.record()
     record.counter(Counter.joinedFills).addAsOnlyWriter(UInt64(awaited.count - started.count))
+    var hasFrames = true
     for (fill, plan) in started {
-      perform(fill, plan, execution: execution, operation: operation, holding: holding)
+      if !perform(fill, plan, execution: execution, purpose: purpose, operation: operation, holding: holding) {
+        hasFrames = false
+      }
     }
+    guard hasFrames else { throw noFrames(operation, byteRange(from: pages.lowerBound, through: pages.upperBound)) }
     return awaited
   }
 
@@ -116,23 +121,28 @@ extension FileCore {
   }
 
   /// Gives a planned fill its frames and sends it to the store.
+  /// - Returns: false if nobody is told that there were no frames, because nobody asked for these bytes.
   private func perform(
-    _ fill: Fill, _ plan: [PlannedFolio], execution: StoreExecution, operation: CacheError.Operation,
-    holding: @escaping @Sendable (UInt64) -> Void
-  ) {
+    _ fill: Fill, _ plan: [PlannedFolio], execution: StoreExecution, purpose: FillPurpose,
+    operation: CacheError.Operation, holding: @escaping @Sendable (UInt64) -> Void
+  ) -> Bool {
     engine.domain.record().counter(Counter.fills).addAsOnlyWriter(1)
+    func refuse(_ error: CacheError) -> Bool {
+      // A reader may have joined a fill that was not to make room for itself: he looks again, and makes it.
+      conclude(fill, purpose.mayEvict ? .failure(error) : .success(()))
+      return purpose.mayEvict
+    }
     let folios: [FillFolio]
     do throws(CacheError) {
-      folios = try allocateFolios(plan, operation: operation)
+      folios = try allocateFolios(plan, mayEvict: purpose.mayEvict, operation: operation)
     } catch {
-      conclude(fill, .failure(error))
-      return
+      return refuse(error)
     }
     // The worst case of nodes is in hand before the store is asked: what it delivers finds a place.
-    guard let nodes = engine.reserveNodes(for: index, from: fill.first, through: fill.last) else {
+    let reserved = engine.reserveNodes(for: index, from: fill.first, through: fill.last, mayEvict: purpose.mayEvict)
+    guard let nodes = reserved else {
       for folio in folios { engine.pool.free(folio.frame) }
-      conclude(fill, .failure(noFrames(operation, byteRange(from: fill.first, through: fill.last))))
-      return
+      return refuse(noFrames(operation, byteRange(from: fill.first, through: fill.last)))
     }
     // Nobody makes the store shorter while the pages are claimed.
     let stored = index.withLock { unsafe storeState.size }
@@ -141,17 +151,20 @@ extension FileCore {
       offset: range.lowerBound, segments: segments(of: folios), execution: execution)
     engine.fillsAtStores.add(1)
     let pending = PendingFill(
-      file: self, fill: fill, folios: folios, range: range, nodes: nodes, operation: operation, holding: holding)
+      file: self, fill: fill, folios: folios, range: range, nodes: nodes, purpose: purpose, operation: operation,
+      holding: holding)
     store.read(request) { pending.complete($0) }
+    return true
   }
 
   /// Frames for every planned folio, smaller ones where no large block is to be had.
-  private func allocateFolios(_ plan: [PlannedFolio], operation: CacheError.Operation) throws(CacheError) -> [FillFolio]
-  {
+  private func allocateFolios(
+    _ plan: [PlannedFolio], mayEvict: Bool, operation: CacheError.Operation
+  ) throws(CacheError) -> [FillFolio] {
     var folios: [FillFolio] = []
     var wanted = Array(plan.reversed())
     while let next = wanted.popLast() {
-      if let frame = engine.allocateFrames(order: next.order) {
+      if let frame = engine.allocateFrames(order: next.order, mayEvict: mayEvict) {
         folios.append(FillFolio(page: next.page, order: next.order, frame: frame))
       } else if next.order > 0 {
         let half = next.order - 1
@@ -183,7 +196,7 @@ extension FileCore {
   /// Takes what the store delivered into the index, or throws it away. Any thread.
   func finish(
     _ fill: Fill, _ folios: [FillFolio], _ range: Range<Int64>, _ result: Result<Int, StoreError>,
-    _ nodes: consuming NodeReserve, operation: CacheError.Operation, holding: (UInt64) -> Void
+    _ nodes: consuming NodeReserve, purpose: FillPurpose, operation: CacheError.Operation, holding: (UInt64) -> Void
   ) {
     engine.fillsAtStores.add(-1)
     let record = engine.domain.record()
@@ -217,7 +230,7 @@ extension FileCore {
             arenaOffset: (folio.frame + (page - folio.page)) << UInt64(engine.pool.frameShift), order: folio.order,
             version: 0)
         }
-        engine.admit(folio.frame, inPlaceOf: old)
+        engine.admit(folio.frame, inPlaceOf: old, for: purpose)
       }
       if let mark = fill.mark, let location = index.locate(mark) { index.setReadAheadMark(location) }
       return true

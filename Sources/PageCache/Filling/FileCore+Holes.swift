@@ -11,7 +11,9 @@ extension FileCore {
   /// Learns whether missing pages lie in a hole, and stores entries for it.
   /// - Parameter missing: pages that the caller has claimed, and of which he holds what is there: what is not, nobody else brings.
   /// - Returns: the pages to fill from the store, from the first missing one on; nil if that is now known to be in a hole.
-  func learnHole(_ missing: ClosedRange<UInt64>) throws(CacheError) -> ClosedRange<UInt64>? {
+  func learnHole(
+    _ missing: ClosedRange<UInt64>, purpose: FillPurpose = .demand
+  ) throws(CacheError) -> ClosedRange<UInt64>? {
     let first = missing.lowerBound
     let (before, isQuiet, state) = index.withLock { unsafe (changesBegun, !isBeingChanged, storeState) }
     let length = self.length
@@ -51,7 +53,7 @@ extension FileCore {
     }
     let isStored = storeHole(
       wide: startPage...endPage - 1, narrow: first...min(missing.upperBound, endPage - 1), isQuiet: isQuiet,
-      before: before, length: length)
+      before: before, length: length, mayEvict: purpose.mayEvict)
     guard let isStored else {
       throw noFrames(.read, byteRange(from: first, through: missing.upperBound))
     }
@@ -87,12 +89,13 @@ extension FileCore {
 
   /// - Returns: whether it is known now; nil if there are no nodes.
   private func storeHole(
-    wide: ClosedRange<UInt64>, narrow: ClosedRange<UInt64>, isQuiet: Bool, before: UInt64, length: Int64
+    wide: ClosedRange<UInt64>, narrow: ClosedRange<UInt64>, isQuiet: Bool, before: UInt64, length: Int64,
+    mayEvict: Bool
   ) -> Bool? {
     var reserve = NodeReserve(for: index)
     while true {
       let needed = index.boundaryNodesNeeded(from: wide.lowerBound, through: wide.upperBound)
-      guard engine.fill(&reserve, to: needed) else { return nil }
+      guard engine.fill(&reserve, to: needed, mayEvict: mayEvict) else { return nil }
       let stored: Bool? = index.withLock {
         if unsafe isClosing { return false }
         // The tree may have grown while nodes were looked for.

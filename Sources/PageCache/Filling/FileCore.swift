@@ -17,6 +17,8 @@ final class FileCore: Sendable {
   let store: any BackingStore
   /// The store's when it was opened: what the engine's table knows the file by.
   let identity: StoreIdentity
+  /// When the store's object was made, as far as it tells.
+  let creationStamp: StoreStatus.ChangeStamp?
   let words: FileWords
   let index: PageIndex
   /// Whether nobody else may change the store, so that a change by somebody else is an error.
@@ -46,6 +48,7 @@ final class FileCore: Sendable {
     self.number = number
     self.store = store
     self.identity = identity
+    creationStamp = status.creationStamp
     self.ownership = ownership
     unsafe guarded = .allocate(capacity: 1)
     unsafe guarded.initialize(to: GuardedState(status))

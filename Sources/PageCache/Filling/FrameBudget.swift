@@ -67,6 +67,15 @@ final class FrameBudget: Sendable {
     event.wait()
   }
 
+  /// Reserves frames if they are there and nobody waits for them: for whoever gives way to others.
+  func tryReserve(_ count: Int) -> Bool {
+    monitor.withLock {
+      guard unsafe waiting.isEmpty, unsafe available >= count else { return false }
+      unsafe available -= count
+      return true
+    }
+  }
+
   func giveBack(_ count: Int) {
     var ready: [@Sendable () -> Void] = []
     monitor.withLock {

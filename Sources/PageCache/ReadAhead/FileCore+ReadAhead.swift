@@ -47,7 +47,7 @@ extension FileCore {
       let wanted = page...pages.upperBound
       do throws(CacheError) {
         let pool = engine.pool
-        let fills = try fill(wanted, execution: .caller, operation: .read, ahead: .init(mark: mark)) { head in
+        let fills = try fill(wanted, execution: .caller, purpose: .ahead(mark: mark), operation: .read) { head in
           pool.giveBackReference(head)
         }
         for fill in fills { try fill.wait() }
@@ -67,12 +67,6 @@ extension FileCore {
     guard let present = lastPresent(from: first, through: last) else { return first }
     return present >= last ? nil : present + 1
   }
-}
-
-/// What sets a fill ahead of need apart from one that somebody waits for.
-struct FillAhead {
-  /// The page whose entry bears the read-ahead mark.
-  var mark: UInt64?
 }
 
 extension Engine {

@@ -12,22 +12,25 @@ extension Engine {
   /// size came of a round.
   ///
   /// Called outside read sections, holding no lock: it may wait for a grace period.
+  /// - Parameter mayEvict: else only what is free, or free now that its grace period is over, is taken.
   /// - Cost: one lock while frames are free; else a share of an eviction round and of a grace period.
-  func allocateFrames(order: Int) -> UInt64? {
-    allocate(attempts: order == 0 ? 10_000 : 1) { pool.allocate(order: order) }
+  func allocateFrames(order: Int, mayEvict: Bool = true) -> UInt64? {
+    allocate(attempts: !mayEvict ? 0 : order == 0 ? 10_000 : 1) { pool.allocate(order: order) }
   }
 
   /// Nodes for a change of a range of pages, or nil when there is no room for them.
-  func reserveNodes(for index: PageIndex, from first: UInt64, through last: UInt64) -> NodeReserve? {
+  func reserveNodes(
+    for index: PageIndex, from first: UInt64, through last: UInt64, mayEvict: Bool = true
+  ) -> NodeReserve? {
     var reserve = NodeReserve(for: index)
-    guard fill(&reserve, to: index.nodesNeeded(from: first, through: last)) else { return nil }
+    guard fill(&reserve, to: index.nodesNeeded(from: first, through: last), mayEvict: mayEvict) else { return nil }
     return reserve
   }
 
   /// Fills a reserve up to so many nodes; false when there is no room for them.
-  func fill(_ reserve: inout NodeReserve, to needed: Int) -> Bool {
+  func fill(_ reserve: inout NodeReserve, to needed: Int, mayEvict: Bool = true) -> Bool {
     if reserve.count >= needed { return true }
-    let done = allocate(attempts: 10_000) {
+    let done = allocate(attempts: mayEvict ? 10_000 : 0) {
       if reserve.fill(to: needed) { return true }
       // All or nothing: two callers that each wait with a part would wait for each other (R12).
       reserve.giveBack()

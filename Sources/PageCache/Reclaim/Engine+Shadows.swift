@@ -11,8 +11,13 @@ extension Engine {
   }
 
   /// Puts a folio that has come into the index into a queue. Expects the index lock held.
-  /// - Parameter old: what was in its place.
-  func admit(_ head: UInt64, inPlaceOf old: Entry?) {
+  /// - Parameters:
+  ///   - old: what was in its place.
+  ///   - purpose: what it was brought for. What nobody asked for says itself where it belongs.
+  func admit(_ head: UInt64, inPlaceOf old: Entry?, for purpose: FillPurpose = .demand) {
+    if case .prefetch(let isProven) = purpose {
+      return pool.queues.append(head) { _ in policy.queue(ofProven: isProven) }
+    }
     let isKnown = isKnown(old)
     if isKnown { domain.record().counter(Counter.refaults).addAsOnlyWriter(1) }
     let room = hasEvicted.loadRelaxed() == 0 ? pool.usableFrames : nil

@@ -11,6 +11,13 @@ protocol ReclaimPolicy: Sendable {
   ///   - room: frames that folios could have, if nothing has had to go yet; nil since something has.
   func queue(isKnown: Bool, frames: FolioQueues.Numbers, room: Int?) -> Int
 
+  /// The queue of a folio that comes back as it was.
+  /// - Parameter isProven: it had been read often enough to be kept before others.
+  func queue(ofProven isProven: Bool) -> Int
+
+  /// Whether a folio in a queue has been read often enough to be kept before others.
+  func isProven(in queue: Int) -> Bool
+
   /// The queue from whose start a folio is looked at next.
   func queueToLookAt(frames: FolioQueues.Numbers) -> Int
 
@@ -47,6 +54,9 @@ struct S3FIFO: ReclaimPolicy {
     return S3FIFO.main
   }
 
+  func queue(ofProven isProven: Bool) -> Int { isProven ? S3FIFO.main : S3FIFO.small }
+  func isProven(in queue: Int) -> Bool { queue == S3FIFO.main }
+
   func queueToLookAt(frames: FolioQueues.Numbers) -> Int {
     let total = frames[S3FIFO.small] + frames[S3FIFO.main]
     return frames[S3FIFO.main] > total - smallShare(total) || frames[S3FIFO.small] == 0 ? S3FIFO.main : S3FIFO.small
@@ -64,6 +74,8 @@ struct S3FIFO: ReclaimPolicy {
 /// Second chance: one queue; a folio that has been read goes to its end again. What has gone is forgotten. To compare with.
 struct SecondChance: ReclaimPolicy {
   func queue(isKnown: Bool, frames: FolioQueues.Numbers, room: Int?) -> Int { 0 }
+  func queue(ofProven isProven: Bool) -> Int { 0 }
+  func isProven(in queue: Int) -> Bool { false }
   func queueToLookAt(frames: FolioQueues.Numbers) -> Int { 0 }
   func verdict(_ queue: Int, hasReturned: Bool, isAccessed: Bool) -> ReclaimVerdict {
     isAccessed ? .stays(queue: 0, hasReturned: false) : .goes(isRemembered: false)
