@@ -11,7 +11,7 @@ public struct StoreError: Error, Sendable, Equatable {
   public var cause: Cause
 
   public enum Operation: String, Sendable {
-    case open, status, read, write, flush, resize, allocate, clone, dedupe, unshare, claim, close
+    case open, status, read, write, flush, resize, allocate, clone, dedupe, unshare, claim, rename, close
     case punchHole = "punch hole"
     case zeroRange = "zero range"
     case collapseRange = "collapse range"

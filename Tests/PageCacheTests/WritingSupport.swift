@@ -13,6 +13,7 @@ extension CacheError.Cause {
     switch self {
     case .limitNotReached: "limitNotReached"
     case .store: "store"
+    case .residencyFile: "residencyFile"
     case .countTooLarge: "countTooLarge"
     case .configuration: "configuration"
     case .memory: "memory"

@@ -45,4 +45,13 @@ extension CachedFile {
   package func evict(page: UInt64, sparingAccessed: Bool = false) -> Bool {
     engine.evict(keepsWords, page: page, sparingAccessed: sparingAccessed)
   }
+
+  /// What reclaim knows of the folio that covers a page; nil if none does.
+  package func heat(page: UInt64) -> (isProven: Bool, isAccessed: Bool)? {
+    engine.domain.read {
+      guard let found = keepsWords.index.locate(page), found.entry.isFolio else { return nil }
+      let queue = engine.pool.queues.queue(of: found.entry.headFrame(shift: engine.pool.frameShift))
+      return (queue.map { engine.policy.isProven(in: $0) } ?? false, found.entry.isAccessed)
+    }
+  }
 }

@@ -40,6 +40,8 @@ public struct CacheError: Error, Sendable {
     case seekData = "seek data"
     case seekHole = "seek hole"
     case holdBack = "hold back"
+    case saveResidency = "save residency"
+    case restoreResidency = "restore residency"
   }
 
   public enum Cause: Sendable {
@@ -96,6 +98,8 @@ public struct CacheError: Error, Sendable {
     case writeBackFailed([StoreError], before: Int)
     /// Bytes that are held back wait, by way of other files, for themselves; or for more than sixty files in a row.
     case orderingCycle
+    /// The file that should say what was cached is none, is damaged, or is of a later version.
+    case residencyFile(ResidencyFileProblem)
     /// This process was forked from the one that made the cache, and has not inherited its memory.
     case forkedChild
   }
@@ -157,6 +161,7 @@ extension CacheError.Cause: CustomStringConvertible {
       "writing back has failed: \(errors.map(\.description).joined(separator: "; "))"
         + (before > 0 ? "; and \(before) times before that" : "")
     case .orderingCycle: "bytes are held back until they themselves are durable"
+    case .residencyFile(let problem): problem.description
     case .forkedChild: "the process was forked from the one that made the cache"
     }
   }
