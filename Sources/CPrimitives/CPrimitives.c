@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <linux/fs.h>
 #include <linux/membarrier.h>
 #include <linux/stat.h>
@@ -184,4 +185,10 @@ ssize_t pagecache_copy_file_range(int source, int64_t from, int destination, int
   loff_t source_offset = from, destination_offset = to;
   ssize_t done = copy_file_range(source, &source_offset, destination, &destination_offset, count, 0);
   return done >= 0 ? done : -errno;
+}
+
+void pagecache_return_freed_memory(int byte_count) {
+  // Setting them ends their growing by themselves, too.
+  mallopt(M_MMAP_THRESHOLD, byte_count);
+  mallopt(M_TRIM_THRESHOLD, byte_count);
 }

@@ -7,6 +7,6 @@ struct PageCacheCommand: ParsableCommand {
     commandName: "pagecache", abstract: "A page cache that a program links: its tools.",
     subcommands: [
       BenchCommand.self, ExerciseCommand.self, CrashCommand.self, StatCommand.self, StressCommand.self,
-      CrashChildCommand.self, MemoryChildCommand.self,
+      SoakCommand.self, CrashChildCommand.self, MemoryChildCommand.self,
     ])
 }

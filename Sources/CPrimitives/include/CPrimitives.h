@@ -74,6 +74,9 @@ void pagecache_name_thread(const char *_Nonnull name);
 /// Cores that this process may run on.
 int pagecache_available_cores(void);
 
+/// Has the C library give back at once what is freed, if it is at least so many bytes; by itself it keeps more and more of it (mallopt(3)).
+void pagecache_return_freed_memory(int byte_count);
+
 /// memfd_create(2) with close-on-exec. Returns a descriptor or -errno.
 int pagecache_memfd(const char *_Nonnull name);
 

@@ -23,6 +23,8 @@ enum Counter {
   static let flushes = 142
   static let failedFlushes = 143
   static let readAheads = 144
+  /// Blocks that were not to be had although as many frames were free.
+  static let fragmentedAllocations = 145
 
   /// The counter of a count of at least one byte, among those by size: how many zeros lead the count less one. The lowest bit is set so that
   /// there always is a one, which saves the hit path two instructions, and one and two bytes their difference.

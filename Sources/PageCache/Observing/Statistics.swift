@@ -120,6 +120,15 @@ extension PageCache {
   /// Frames in chunks of index nodes, of which a few stay when all nodes have gone. For tests.
   package var nodeFramesLeft: Int { engine.pool.nodeFrames }
 
+  /// Frames that wait for a grace period. For tests.
+  package var retiredFrames: Int { engine.pool.retiredFrames }
+
+  /// Free blocks by order. For tests.
+  package var freeBlocks: [Int] { engine.pool.freeBlocks }
+
+  /// Large folios for which there was no block, although as many frames were free. For tests.
+  package var fragmentedAllocations: UInt64 { engine.domain.sum(counter: Counter.fragmentedAllocations) }
+
   /// What should be nothing when no file is open and nothing waits for a grace period. For tests.
   package var leftovers: [(name: String, count: Int)] {
     [

@@ -15,7 +15,11 @@ extension Engine {
   /// - Parameter mayEvict: else only what is free, or free now that its grace period is over, is taken.
   /// - Cost: one lock while frames are free; else a share of an eviction round and of a grace period.
   func allocateFrames(order: Int, mayEvict: Bool = true) -> UInt64? {
-    allocate(attempts: !mayEvict ? 0 : order == 0 ? 10_000 : 1) { pool.allocate(order: order) }
+    let frame = allocate(attempts: !mayEvict ? 0 : order == 0 ? 10_000 : 1) { pool.allocate(order: order) }
+    if frame == nil, order > 0, pool.freeFrames >= 1 << order {
+      domain.record().counter(Counter.fragmentedAllocations).addAsOnlyWriter(1)
+    }
+    return frame
   }
 
   /// Nodes for a change of a range of pages, or nil when there is no room for them.

@@ -108,13 +108,10 @@ package struct ReadPlot {
     while decades[0] > least { decades.insert(decades[0] / 10, at: 0) }
     while decades[0] * 10 <= least { decades[0] *= 10 }
     while decades[decades.count - 1] < most { decades.append(decades[decades.count - 1] * 10) }
-    var out = [
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 \(number(width)) \(number(height))\" "
-        + "width=\"\(number(width))\" height=\"\(number(height))\" "
-        + "font-family=\"Helvetica, Arial, 'DejaVu Sans', sans-serif\">",
-      "<rect width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>",
-      text(title, ReadPlot.left, 32, size: 18, anchor: "start", color: "#111111", weight: "bold"),
-      text(subtitle, ReadPlot.left, 52, size: 12, anchor: "start", color: "#555555"),
+    var out = Picture.start(width: width, height: height)
+    out += [
+      Picture.text(title, ReadPlot.left, 32, size: 18, anchor: "start", color: "#111111", weight: "bold"),
+      Picture.text(subtitle, ReadPlot.left, 52, size: 12, anchor: "start", color: "#555555"),
     ]
     for index in panels.indices {
       let left = ReadPlot.left + Double(index) * (ReadPlot.panelWidth + ReadPlot.gap)
@@ -125,10 +122,9 @@ package struct ReadPlot {
       let y = legendTop + Double(index / columns) * 20
       out.append(path("M\(number(x)) \(number(y - 4))h26", names[index]))
       out.append("<circle cx=\"\(number(x + 13))\" cy=\"\(number(y - 4))\" r=\"3\" fill=\"\(names[index].color)\"/>")
-      out.append(text(names[index].name, x + 33, y, size: 12, anchor: "start", color: "#222222"))
+      out.append(Picture.text(names[index].name, x + 33, y, size: 12, anchor: "start", color: "#222222"))
     }
-    out.append("</svg>\n")
-    return out.joined(separator: "\n")
+    return Picture.end(out)
   }
 
   private var legendLines: [Line] {
@@ -155,7 +151,8 @@ package struct ReadPlot {
     }
 
     var out = [
-      text(panel.title, left + width / 2, top - 12, size: 14, anchor: "middle", color: "#111111", weight: "bold")
+      Picture.text(
+        panel.title, left + width / 2, top - 12, size: 14, anchor: "middle", color: "#111111", weight: "bold")
     ]
     for decade in decades {
       for multiple in decade == decades[decades.count - 1] ? [1] : [1, 2, 5] {
@@ -164,15 +161,15 @@ package struct ReadPlot {
         let across = "M\(number(left)) \(number(y(value)))h\(number(width))"
         out.append("<path d=\"\(across)\" stroke=\"\(shade)\" fill=\"none\"/>")
         if labelled, multiple == 1 || decades.count <= 3 {
-          out.append(text(label(value), left - 8, y(value) + 4, size: 12, anchor: "end", color: "#333333"))
+          out.append(Picture.text(label(value), left - 8, y(value) + 4, size: 12, anchor: "end", color: "#333333"))
         }
       }
     }
-    if labelled { out.append(text("ns", left - 8, top - 12, size: 12, anchor: "end", color: "#333333")) }
+    if labelled { out.append(Picture.text("ns", left - 8, top - 12, size: 12, anchor: "end", color: "#333333")) }
     for block in blocks {
       out.append("<path d=\"M\(number(x(block))) \(number(top + height))v5\" stroke=\"#888888\" fill=\"none\"/>")
       out.append(
-        text(byteCountText(block), x(block), top + height + 19, size: 11, anchor: "middle", color: "#333333"))
+        Picture.text(byteCountText(block), x(block), top + height + 19, size: 11, anchor: "middle", color: "#333333"))
     }
     out.append(
       "<rect x=\"\(number(left))\" y=\"\(number(top))\" width=\"\(number(width))\" height=\"\(number(height))\" "
@@ -183,7 +180,7 @@ package struct ReadPlot {
       out.append(path("M" + steps.joined(separator: "L"), line))
       for point in line.points {
         let place = "cx=\"\(number(x(point.block)))\" cy=\"\(number(y(point.nanoseconds)))\""
-        let note = "\(escaped(line.name)), \(byteCountText(point.block)): \(fixed(point.nanoseconds, 1)) ns"
+        let note = "\(Picture.escaped(line.name)), \(byteCountText(point.block)): \(fixed(point.nanoseconds, 1)) ns"
         out.append("<circle \(place) r=\"3\" fill=\"\(line.color)\"><title>\(note)</title></circle>")
       }
     }
@@ -192,23 +189,11 @@ package struct ReadPlot {
 
   // MARK: Elements
 
-  private func number(_ value: Double) -> String { fixed(value, 1) }
-
   private func label(_ value: Double) -> String { value < 1 ? fixed(value, 1) : fixed(value, 0) }
 
+  private func number(_ value: Double) -> String { Picture.number(value) }
+
   private func path(_ steps: String, _ line: Line) -> String {
-    let dashes = line.isDashed ? " stroke-dasharray=\"6 4\"" : ""
-    return "<path d=\"\(steps)\" fill=\"none\" stroke=\"\(line.color)\" stroke-width=\"2\"\(dashes)/>"
-  }
-
-  private func text(
-    _ string: String, _ x: Double, _ y: Double, size: Int, anchor: String, color: String, weight: String = "normal"
-  ) -> String {
-    "<text x=\"\(number(x))\" y=\"\(number(y))\" font-size=\"\(size)\" text-anchor=\"\(anchor)\" fill=\"\(color)\" "
-      + "font-weight=\"\(weight)\">\(escaped(string))</text>"
-  }
-
-  private func escaped(_ text: String) -> String {
-    text.map { $0 == "&" ? "&amp;" : $0 == "<" ? "&lt;" : $0 == ">" ? "&gt;" : String($0) }.joined()
+    Picture.path(steps, color: line.color, isDashed: line.isDashed)
   }
 }

@@ -9,6 +9,8 @@ package struct StampedExercise<Target: ExerciseTarget>: Sendable {
   package var seed: UInt64 = 1
   package let path: FilePath
   package let target: Target
+  /// Called when the files are made and all that the exercise itself needs in memory is there and has been touched, before the first change.
+  package var whenReady: @Sendable () throws -> Void = {}
 
   package init(path: FilePath, target: Target) {
     self.path = path
@@ -32,12 +34,10 @@ package struct StampedExercise<Target: ExerciseTarget>: Sendable {
         number: number, files: [files[number * 2], files[number * 2 + 1]], phase: phase(number), readers: readers)
     }
     let shared = SharedBlocks(files[writers * 2])
-    try shared.file.resize(to: Int64(SharedBlocks<Target.File>.fileBytes))
-    let writing = try groups.map { group in
+    let writing = groups.map { group in
       let writer = StampedWriter(
         group, changes: target.atomicChanges, longest: target.maximumAtomicLength,
         seed: seed &* 1_000_003 &+ UInt64(group.number))
-      try writer.prepare()
       return (writer, SharedBlocksWriter(shared, number: group.number, of: writers, seed: seed &+ UInt64(group.number)))
     }
     let reading = (0..<readers).map { number in
@@ -46,6 +46,9 @@ package struct StampedExercise<Target: ExerciseTarget>: Sendable {
         seed: seed &* 7_000_003 &+ UInt64(number))
     }
 
+    try whenReady()
+    try shared.file.resize(to: Int64(SharedBlocks<Target.File>.fileBytes))
+    for (writer, _) in writing { try writer.prepare() }
     let end = monotonicNanoseconds() + UInt64(seconds * 1e9)
     let start = monotonicNanoseconds()
     onThreads(writers + readers) { [writers] thread in

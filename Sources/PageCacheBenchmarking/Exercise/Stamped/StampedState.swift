@@ -20,7 +20,12 @@ package struct StampedState: Sendable {
   package init(group: Int, files: Int, phase: Int) {
     self.group = group
     self.phase = phase
-    self.files = Array(repeating: [], count: files)
+    // Room for all that they may grow to, so that what an exercise takes does not grow with them.
+    self.files = (0..<files).map { _ in
+      var cells = [UInt64](repeating: 0, count: ChangeDrawing.mostCells)
+      cells.removeAll(keepingCapacity: true)
+      return cells
+    }
   }
 
   /// One file alone.
