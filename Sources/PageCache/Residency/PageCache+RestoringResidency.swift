@@ -1,8 +1,8 @@
 public import SystemPackage
 
 extension PageCache {
-  /// Begins to read again what `saveResidency` has found cached, of the files that are open now: the hottest first, in the order of the file, in large reads. Open the files
-  /// first.
+  /// Begins to read again what `saveResidency` has found cached, of the files that are open now: the hottest first, in the order of the file, in large
+  /// reads. Open the files first.
   ///
   /// The work is done on a thread of its own; this returns as soon as the residency file has been read. It gives way: it takes only frames that are free,
   /// leaves some of them, and ends when there are no more; it evicts nothing, and waits while calls need the frames that calls share. Reads and writes of
@@ -19,10 +19,10 @@ extension PageCache {
   ///   - path: what `saveResidency` has written.
   ///   - bytesPerSecond: at most, on average since the start; nil for as fast as the stores are. Others may need them, too.
   /// - Returns: what to cancel it or wait for it by. It need not be kept: the work goes on without, until all its files are closed.
-  /// - Throws: `CacheError` with cause `.store` if the file cannot be read (`noSuchFileOrDirectory` at the first start); `.residencyFile` if it is none, is damaged or
-  ///   of a later version; `.options` for a rate that is not positive; `.forkedChild`.
-  /// - Cost: five system calls, a thread, and memory for the file and three words for each run in it. Then, on the thread, for each run a few locks, and a read of the store for each mebibyte
-  ///   or less that is missing.
+  /// - Throws: `CacheError` with cause `.store` if the file cannot be read (`noSuchFileOrDirectory` at the first start) or there is no thread;
+  ///   `.residencyFile` if it is none, is damaged or of a later version; `.options` for a rate that is not positive; `.forkedChild`.
+  /// - Cost: five system calls, a thread, and memory for the file and three words for each run in it. Then, on the thread, for each run a few locks, and a
+  ///   read of the store for each mebibyte or less that is missing.
   @discardableResult
   public func restoreResidency(
     from path: FilePath, bytesPerSecond: Int? = nil

@@ -23,8 +23,8 @@ extension PageCache {
   /// - Parameter path: where to, outside of the cache. A symbolic link there is replaced, not followed.
   /// - Returns: what was saved.
   /// - Throws: `CacheError` with cause `.store`: no such directory, no permission, no space; then what the path led to is as it was. `.forkedChild`.
-  /// - Cost: a step for each cached folio, of a thousand in a read section; a lock for the list of files; nine system calls, two of them flushes. Memory for three words
-  ///   and three bytes of each run. Hits pay nothing.
+  /// - Cost: a step for each cached folio, of a thousand in a read section; a lock for the list of files; nine system calls, two of them flushes. Memory
+  ///   for three words and three bytes of each run. Hits pay nothing.
   @discardableResult
   public func saveResidency(to path: FilePath) throws(CacheError) -> SavedResidency {
     func refusal(_ cause: CacheError.Cause) -> CacheError {
