@@ -46,16 +46,6 @@ final class FrameBudget: Sendable {
     if now { granted() }
   }
 
-  /// Reserves frames if they are there and nobody waits for any.
-  /// - Parameter rest: as many must be left.
-  func tryReserve(_ count: Int, sparing rest: Int) -> Bool {
-    monitor.withLock {
-      guard unsafe waiting.isEmpty, unsafe available - count >= rest else { return false }
-      unsafe available -= count
-      return true
-    }
-  }
-
   /// Reserves frames, waiting for them.
   func reserve(_ count: Int) {
     guard keeps(.oneStepReservation) || count == 1 else {
@@ -68,9 +58,10 @@ final class FrameBudget: Sendable {
   }
 
   /// Reserves frames if they are there and nobody waits for them: for whoever gives way to others.
-  func tryReserve(_ count: Int) -> Bool {
+  /// - Parameter rest: as many must be left.
+  func tryReserve(_ count: Int, sparing rest: Int = 0) -> Bool {
     monitor.withLock {
-      guard unsafe waiting.isEmpty, unsafe available >= count else { return false }
+      guard unsafe waiting.isEmpty, unsafe available - count >= rest else { return false }
       unsafe available -= count
       return true
     }

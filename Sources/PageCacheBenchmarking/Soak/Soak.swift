@@ -8,8 +8,8 @@ import SystemPackage
 package struct Soak: Sendable {
   package var seconds = 900.0
   package var seed: UInt64 = 1
-  package var memoryLimit = 64 << 20
-  package var folioOrders = 0...4
+  package var memoryLimit = 160 << 20
+  package var folioOrders = 0...9
   /// Threads of the exercise; two more read and write files that are larger than the cache, one keeps house, and one measures.
   package var threads = 4
   /// The C library keeps what is freed as it sees fit. Then it is in the measured memory, whoever has used it.
@@ -27,7 +27,8 @@ package struct Soak: Sendable {
   package func run(progress: @escaping @Sendable (String) -> Void = { _ in }) throws -> SoakReport {
     if !keepsMallocAsItIs { ResidentMemory.returnFreedMemory() }
     let configuration = PageCache.Configuration(
-      memoryLimit: memoryLimit, folioOrders: folioOrders, writeBackAge: .milliseconds(500))
+      memoryLimit: memoryLimit, folioOrders: folioOrders, writeBackAge: .milliseconds(500),
+      maximumMemoryLimit: 2 * memoryLimit)
     let target = SoakTarget(configuration)
     let paths = (0..<Self.blockFiles).map { FilePath("\(path).blocks-\($0)") } + [FilePath("\(path).residency")]
     func remove() { for path in paths { unsafe _ = path.withPlatformString { unsafe unlink($0) } } }
