@@ -37,12 +37,15 @@ final class ChildProcess {
   }
 
   deinit {
-    // It ends when it has nothing more to read; one that is stuck does not keep this process.
-    if !isReaped {
-      kill(number, SIGKILL)
-      _ = reap()
-    }
+    end()
     close(socket)
+  }
+
+  /// Ends it, whatever it is doing, if it has not ended yet.
+  func end() {
+    guard !isReaped else { return }
+    kill(number, SIGKILL)
+    _ = reap()
   }
 
   func send(_ line: String) throws {
@@ -74,7 +77,7 @@ final class ChildProcess {
     return String(decoding: unread, as: UTF8.self)
   }
 
-  /// Lets it end, and waits until it has.
+  /// Lets it end, and waits until it has. Once.
   /// - Returns: its exit status; 128 and the number of the signal that ended it.
   func finish() -> Int32 {
     shutdown(socket, Int32(SHUT_WR))

@@ -51,6 +51,8 @@ package struct MemoryBenchmark {
   ) throws -> MemoryReport.Section {
     let checksum = String(AccessStream.checksum(MemoryChild.streams(distribution, plan)))
     var arms: [RunningArm] = []
+    // Also when something is wrong: nothing that was started stays, and no group.
+    defer { for arm in arms { arm.end() } }
     for kind in plan.arms {
       let file = files[kind.isOfKernel ? kind.rawValue : "direct"].map { "\($0.path)" } ?? ""
       let (arm, problem) = try start(kind, distribution, file)
@@ -80,7 +82,6 @@ package struct MemoryBenchmark {
         arm.runs.append(try arm.run(request))
       }
     }
-    for arm in arms { arm.finish() }
     return MemoryReport.Section(
       distribution: distribution,
       rows: arms.map { MemoryReport.Row(arm: $0.kind, baselineBytes: $0.ready.baselineBytes, runs: $0.runs) })
@@ -116,7 +117,7 @@ private final class RunningArm {
     do {
       ready = try RunningArm.parse(process.line())
     } catch {
-      _ = process.finish()
+      process.end()
       group?.remove()
       throw error
     }
@@ -131,8 +132,8 @@ private final class RunningArm {
     return run
   }
 
-  func finish() {
-    _ = process.finish()
+  func end() {
+    process.end()
     // The group can go only when it is empty.
     group?.remove()
   }
