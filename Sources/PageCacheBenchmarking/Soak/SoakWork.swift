@@ -38,7 +38,7 @@ final class SoakWork: @unchecked Sendable {
     let memory = SoakMemory(seconds: seconds)
     self.memory = memory
     memory.limit.storeRelease(UInt64(target.configuration.memoryLimit))
-    let cache = try target.start()
+    _ = try target.start()
     for blocks in blocks { try blocks.file.resize(to: Int64(blocks.byteCount)) }
     end = monotonicNanoseconds() + UInt64(seconds * 1e9)
     progress("baseline \(memory.baselineBytes >> 20) MiB; limit \(byteCountText(target.configuration.memoryLimit))")
