@@ -31,6 +31,8 @@ import Testing
 
   private func restore(_ bytes: [UInt8], into cache: PageCache, _ directory: FilePath) throws -> RestoredResidency {
     let path = directory.appending("tried")
+    // Not emptied and written again: some file systems flush then.
+    try? FileManager.default.removeItem(atPath: path.string)
     try Data(bytes).write(to: URL(fileURLWithPath: path.string))
     return try cache.restoreResidency(from: path).wait()
   }

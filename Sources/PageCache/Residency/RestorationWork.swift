@@ -100,7 +100,8 @@ struct RestorationWork {
     while true {
       if restoration.isToEnd { return .cancelled }
       if file.index.withLock({ unsafe file.isClosing }) { throw file.error(.restoreResidency, nil, .closed) }
-      guard engine.pool.freeFrames >= frames + headroom else {
+      // Not what the worst case reserves: large folios that find no room are made smaller.
+      guard engine.pool.freeFrames >= pages.count + headroom else {
         // What waits for a grace period is as good as free.
         guard engine.pool.reclaimRetired(waiting: true) > 0 else { return .full }
         continue
