@@ -82,6 +82,25 @@ package final class FolioQueues: Sendable {
     return (0..<FolioQueues.count).contains(number) ? number : nil
   }
 
+  /// Puts the pieces of a folio where it was; all into the queue, if it was set aside.
+  /// - Parameter describing: says in the metadata how large the pieces are.
+  func split(_ head: UInt64, into pieces: [UInt64], describing: () -> Void) {
+    monitor.withLock {
+      let word = table[head].spare.loadRelaxed()
+      let number = Int(word & 0xFF) - 1
+      if word & FolioQueues.asideBit != 0 {
+        table[head].spare.storeRelaxed(0)
+      } else if word != 0 {
+        unlink(head, number)
+      }
+      describing()
+      // Somebody is looking at it, and will put it back: then the others are put where it will probably go.
+      for piece in pieces where word != 0 || piece != head {
+        link(piece, max(0, number), hasReturned: word & FolioQueues.returnedBit != 0)
+      }
+    }
+  }
+
   private func link(_ head: UInt64, _ number: Int, hasReturned: Bool) {
     let folio = table[head]
     folio.spare.storeRelaxed(UInt64(number + 1) | (hasReturned ? FolioQueues.returnedBit : 0))

@@ -147,6 +147,38 @@ package final class FramePool: Sendable {
     }
   }
 
+  /// A part of a folio that comes apart.
+  package struct Piece: Sendable {
+    package let head: UInt64
+    package let page: UInt64
+    package let order: Int
+
+    package init(head: UInt64, page: UInt64, order: Int) {
+      self.head = head
+      self.page = page
+      self.order = order
+    }
+  }
+
+  /// Describes the frames of a folio as several smaller ones, each with the index's reference: but for the first, whose count stays frozen.
+  /// - Parameters:
+  ///   - head: its count is frozen, and only the index had a reference.
+  ///   - pieces: all of it, in order.
+  package func split(_ head: UInt64, into pieces: [Piece]) {
+    let owner = table[head].owner.loadRelaxed()
+    queues.split(head, into: pieces.map(\.head)) {
+      for piece in pieces {
+        let folio = table[piece.head]
+        folio.owner.storeRelaxed(owner)
+        folio.page.storeRelaxed(piece.page)
+        folio.pins.storeRelaxed(0)
+        if piece.head != head { folio.spare.storeRelaxed(0) }
+        folio.setState(.cached, order: piece.order)
+        if piece.head != head { folio.thaw(to: 1) }
+      }
+    }
+  }
+
   /// Frees retired blocks, and index nodes, whose grace period is over; tries to end the oldest one, or waits until all that have been retired by
   /// now are over.
   /// - Returns: frames freed.

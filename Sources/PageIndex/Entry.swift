@@ -186,6 +186,10 @@ public struct Entry: Equatable, Sendable {
   public func setting(_ bits: UInt64) -> Entry { Entry(word: word | bits) }
   @inlinable @inline(__always)
   public func clearing(_ bits: UInt64) -> Entry { Entry(word: word & ~bits) }
+  /// Of a folio: the same as a part of one of another order.
+  public func withOrder(_ order: Int) -> Entry {
+    Entry(word: word & ~(Entry.orderMask &<< Entry.orderShift) | UInt64(order) &<< Entry.orderShift)
+  }
 
   /// Whether nothing that matters to a reader has changed: all but the access bit, which other readers may set.
   @inlinable @inline(__always)

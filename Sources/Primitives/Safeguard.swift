@@ -48,6 +48,8 @@ public enum Safeguard: String, Sendable, CaseIterable {
   case newPagesAsChanging
   /// The new length is published while the new entries are marked.
   case lengthWithinMarks
+  /// The count of a folio that comes apart stays frozen until all words say so.
+  case headFrozenWhileSplit
   /// Who goes by the length tells nobody of a new one before hits go by it too.
   case lengthBehindSize
   /// What is lent is not changed in place.

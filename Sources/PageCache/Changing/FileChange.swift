@@ -7,12 +7,14 @@ import Primitives
 //
 //   what                      entry before          entry after                     rule
 //   ------------------------- --------------------- ------------------------------- ------------------------------------------------
-//   fill                      empty                 folio                           pages claimed for reading or more; one fill a page
-//   learn a hole              empty                 hole                            claimed, or nobody else can have changed the store
-//   evict                     folio                 empty                           owes nothing, count frozen at 1, not changing
+//   fill                      empty, shadow         folio                           pages claimed for reading or more; one fill a page
+//   learn a hole              empty, shadow         hole                            claimed, or nobody else can have changed the store
+//   evict                     folio                 empty, or a shadow              owes nothing, count frozen at 1, not changing
+//   split                     folio                 the same frame, smaller order   count frozen at 1 until every word is replaced
 //   shed a hole, for nodes    hole                  empty                           nobody has, or waits for, a claim on its pages
+//   forget what has gone      shadow                empty                           it is too old, or nodes are wanted
 //   write, zero in place      folio                 same frame, next version        marked *changing* in between
-//   write to nothing, a hole  empty, hole           folio                           stored as *changing*, then published
+//   write to nothing, a hole  empty, shadow, hole   folio                           stored as *changing*, then published
 //   write what is lent        folio                 another folio                   the same; the lent one stays as it was
 //   punch, zero, truncate     folio, hole           hole, or empty past the end     marked, then swept
 //   collapse, insert, clone,  folio, hole           empty                           claimed for changing the store; erased when it has done

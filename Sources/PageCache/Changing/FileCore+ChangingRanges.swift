@@ -19,6 +19,7 @@ extension FileCore {
     let endWhole =
       range.upperBound >= end ? max(firstWhole, pageCount(range.upperBound)) : UInt64(range.upperBound) >> frameShift
     let whole = firstWhole..<max(firstWhole, endWhole)
+    split(at: [whole.lowerBound, whole.upperBound])
     let touched =
       UInt64(range.lowerBound)
       >> frameShift...max(UInt64(range.lowerBound) >> frameShift, pageCount(range.upperBound) - 1)

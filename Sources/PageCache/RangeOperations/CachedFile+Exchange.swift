@@ -62,8 +62,8 @@ extension FileCore {
 
   /// Exchanges one piece in the stores. Nothing of it is cached, and both are claimed.
   private func exchangePiece(at offset: Int64, with other: FileCore, at place: Int64, count: Int) throws(CacheError) {
-    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 2 * count, alignment: 4096)
-    defer { unsafe memory.deallocate() }
+    let memory = unsafe TemporaryMemory.allocate(byteCount: 2 * count)
+    defer { unsafe TemporaryMemory.deallocate(memory) }
     let mine = unsafe UnsafeMutableRawBufferPointer(rebasing: memory[..<count])
     let theirs = unsafe UnsafeMutableRawBufferPointer(rebasing: memory[count...])
     try unsafe copyClaimed(offset..<offset + Int64(count), into: mine, operation: .exchange)

@@ -66,9 +66,8 @@ extension FileCore {
     _ range: Range<Int64>, of source: FileCore, to offset: Int64, durability: PageCache.Durability, atomicLength: Int,
     _ operation: CacheError.Operation
   ) throws(CacheError) -> Int64 {
-    let memory = UnsafeMutableRawBufferPointer.allocate(
-      byteCount: min(range.count, atomicLength), alignment: 4096)
-    defer { unsafe memory.deallocate() }
+    let memory = unsafe TemporaryMemory.allocate(byteCount: min(range.count, atomicLength))
+    defer { unsafe TemporaryMemory.deallocate(memory) }
     var done: Int64 = 0
     while done < Int64(range.count) {
       let count = min(Int64(range.count) - done, Int64(atomicLength))

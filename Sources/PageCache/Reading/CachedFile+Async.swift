@@ -1,3 +1,5 @@
+import Primitives
+
 extension CachedFile {
   /// Reads into memory of the caller's; a miss suspends the task instead of blocking its thread.
   ///
@@ -57,8 +59,8 @@ extension CachedFile {
   ) async throws(CacheError) -> [UInt8] {
     let range = try checked(.read, offset: offset, count: count)
     let wanted = try lengthWithinFile(range)
-    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: wanted, alignment: 16)
-    defer { unsafe memory.deallocate() }
+    let memory = unsafe TemporaryMemory.allocate(byteCount: wanted)
+    defer { unsafe TemporaryMemory.deallocate(memory) }
     let done = try await unsafe read(fromAbsoluteOffset: offset, into: memory)
     return unsafe [UInt8](memory[..<done])
   }

@@ -29,7 +29,7 @@ extension CachedFile {
   @safe @frozen @usableFromInline
   struct Loan {
     @usableFromInline let bytes: UnsafeRawBufferPointer
-    /// The head frame of the folio that lends them, or that of no folio: then they are a copy.
+    /// The head frame of the folio that lends them; of a copy, `copyBit` and how many bytes were allocated for it.
     @usableFromInline let head: UInt64
 
     @usableFromInline
@@ -38,7 +38,7 @@ extension CachedFile {
       self.head = head
     }
 
-    static var ofNoFolio: UInt64 { .max }
+    static var copyBit: UInt64 { 1 << 63 }
   }
 
   @usableFromInline
@@ -49,7 +49,10 @@ extension CachedFile {
 
   @usableFromInline
   func giveBack(_ loan: Loan) {
-    guard loan.head != Loan.ofNoFolio else { return unsafe loan.bytes.deallocate() }
+    guard loan.head & Loan.copyBit == 0 else {
+      return unsafe TemporaryMemory.deallocate(
+        UnsafeMutableRawPointer(mutating: loan.bytes.baseAddress), byteCount: Int(loan.head & ~Loan.copyBit))
+    }
     // In a read section: between the two steps of giving back the folio must not be handed on (L33).
     guard let record = ThreadRecord.fast(slot: slotNumber), !record.isInside else {
       // A closure that forks ends twice: in the child there is nothing to give back.
@@ -110,23 +113,27 @@ extension CachedFile {
     let range = try checked(.borrow, offset: offset, count: count)
     let file = try file(.borrow, range)
     let size = UInt64(file.length)
-    guard UInt64(offset) < size, count > 0 else { return unsafe copied(UnsafeRawBufferPointer(start: nil, count: 0)) }
+    guard UInt64(offset) < size, count > 0 else {
+      return unsafe copied(UnsafeRawBufferPointer(start: nil, count: 0), capacity: 0)
+    }
     let available = Int(min(UInt64(count), size - UInt64(offset)))
     if let loan = try fillAndBorrow(file, offset: offset, count: available) { return loan }
     let most = CachedFile.largestAllocation
     guard available <= most else { throw error(.borrow, range, .countTooLarge(available, most: most)) }
     engine.domain.record().counter(Counter.borrowCopies).addAsOnlyWriter(1)
-    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: available, alignment: 16)
+    let copy = unsafe TemporaryMemory.allocate(byteCount: available)
     do {
       let done = try unsafe read(fromAbsoluteOffset: offset, into: copy)
-      return unsafe copied(UnsafeRawBufferPointer(start: copy.baseAddress, count: done))
+      return unsafe copied(UnsafeRawBufferPointer(start: copy.baseAddress, count: done), capacity: available)
     } catch {
-      unsafe copy.deallocate()
+      unsafe TemporaryMemory.deallocate(copy)
       throw error
     }
   }
 
-  private func copied(_ bytes: UnsafeRawBufferPointer) -> Loan { unsafe Loan(bytes: bytes, head: Loan.ofNoFolio) }
+  private func copied(_ bytes: UnsafeRawBufferPointer, capacity: Int) -> Loan {
+    unsafe Loan(bytes: bytes, head: Loan.copyBit | UInt64(capacity))
+  }
 
   /// What the slow path reserved is given back before the caller's closure runs: it may take its time, and borrow more.
   private func fillAndBorrow(_ file: FileCore, offset: Int64, count: Int) throws(CacheError) -> Loan? {

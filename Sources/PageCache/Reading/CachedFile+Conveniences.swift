@@ -26,8 +26,8 @@ extension CachedFile {
   /// - Cost: as a read into a buffer, and two allocations.
   public func read(fromAbsoluteOffset offset: Int64, count: Int) throws(CacheError) -> [UInt8] {
     let wanted = try lengthWithinFile(checked(.read, offset: offset, count: count))
-    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: wanted, alignment: 16)
-    defer { unsafe memory.deallocate() }
+    let memory = unsafe TemporaryMemory.allocate(byteCount: wanted)
+    defer { unsafe TemporaryMemory.deallocate(memory) }
     let done = try unsafe read(fromAbsoluteOffset: offset, into: memory)
     return unsafe [UInt8](memory[..<done])
   }

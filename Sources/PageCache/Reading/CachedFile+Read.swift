@@ -180,8 +180,8 @@ extension CachedFile {
     guard offset < words.length.loadRelaxed(), active.loadRelaxed() == words.word, !engine.isInForkedChild else {
       return notServed
     }
-    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
-    defer { unsafe memory.deallocate() }
+    let memory = unsafe TemporaryMemory.allocate(byteCount: count)
+    defer { unsafe TemporaryMemory.deallocate(memory) }
     // Safe: it has at least one byte, and so an address.
     let start = unsafe memory.baseAddress.unsafelyUnwrapped
     var own = unsafe ContiguousSink(start)

@@ -147,6 +147,10 @@ extension Engine {
         pool.queues.setAside(candidate)
         return false
       }
+      if sparingAccessed, comesApart(found, index, from: page, through: last, in: file) {
+        _ = stays(candidate.queue, candidate.hasReturned)
+        return false
+      }
       let isAccessed = sparingAccessed && clearAccessed(index, from: page, through: last)
       let isRemembered: Bool
       switch policy.verdict(candidate.queue, hasReturned: candidate.hasReturned, isAccessed: isAccessed) {
@@ -170,6 +174,22 @@ extension Engine {
     record.counter(Counter.evictedFrames).addAsOnlyWriter(1 << UInt64(pool.table[head].order))
     pool.retire(head)
     return true
+  }
+
+  /// Splits a large folio of which a quarter or less is in use: the rest of it can go.
+  private func comesApart(
+    _ found: PageIndex.Found, _ index: PageIndex, from first: UInt64, through last: UInt64, in file: FileCore
+  ) -> Bool {
+    guard found.entry.order > 1, found.pageCount == 1 else { return false }
+    var accessed = 0
+    var page = first
+    while page <= last, let found = index.next(from: page, through: last) {
+      if found.entry.isAccessed { accessed += 1 }
+      page = found.lastPage + 1
+    }
+    guard accessed > 0, accessed <= 1 << (found.entry.order - 2) else { return false }
+    let smallest = found.entry.order - 2
+    return file.splitLocked(found) { _, order in order > smallest }
   }
 
   private func isBeingChanged(_ index: PageIndex, from first: UInt64, through last: UInt64) -> Bool {

@@ -220,14 +220,14 @@ extension FileCore {
 private struct Staging: ~Copyable {
   private var buffer: UnsafeMutableRawBufferPointer?
 
-  deinit { unsafe buffer?.deallocate() }
+  deinit { if let buffer = unsafe buffer { unsafe TemporaryMemory.deallocate(buffer) } }
 
   mutating func memory(of byteCount: Int) -> UnsafeMutableRawBufferPointer {
     if let buffer = unsafe buffer, buffer.count >= byteCount {
       return unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<byteCount])
     }
-    unsafe buffer?.deallocate()
-    let new = UnsafeMutableRawBufferPointer.allocate(byteCount: max(byteCount, 1 << 16), alignment: 4096)
+    if let buffer = unsafe buffer { unsafe TemporaryMemory.deallocate(buffer) }
+    let new = unsafe TemporaryMemory.allocate(byteCount: max(byteCount, 1 << 16))
     unsafe buffer = new
     return unsafe UnsafeMutableRawBufferPointer(rebasing: new[..<byteCount])
   }
