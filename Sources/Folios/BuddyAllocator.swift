@@ -47,6 +47,25 @@ struct BuddyAllocator {
     return frame
   }
 
+  /// Takes free blocks that lie in a range off their lists.
+  mutating func take(in range: Range<UInt64>) -> [UInt64] {
+    var taken: [UInt64] = []
+    var frame = range.lowerBound
+    while frame < range.upperBound {
+      let block = table[frame]
+      let order = block.order
+      if block.kind == freeKind, frame + 1 << UInt64(order) <= range.upperBound {
+        unlink(frame, order: order)
+        block.setState(.allocated, order: order)
+        taken.append(frame)
+        frame += 1 << UInt64(order)
+      } else {
+        frame += 1
+      }
+    }
+    return taken
+  }
+
   mutating func free(_ first: UInt64) {
     var frame = first
     var order = table[frame].order

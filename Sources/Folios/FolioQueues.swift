@@ -82,6 +82,21 @@ package final class FolioQueues: Sendable {
     return (0..<FolioQueues.count).contains(number) ? number : nil
   }
 
+  /// Puts a folio into the queue of another, which it takes the place of.
+  package func replace(_ head: UInt64, with other: UInt64) {
+    monitor.withLock {
+      let word = table[head].spare.loadRelaxed()
+      let number = Int(word & 0xFF) - 1
+      if word & FolioQueues.asideBit != 0 {
+        table[head].spare.storeRelaxed(0)
+      } else if word != 0 {
+        unlink(head, number)
+      }
+      // In none: somebody has just taken it out to look at it, and will not find it.
+      link(other, max(0, number), hasReturned: word & FolioQueues.returnedBit != 0)
+    }
+  }
+
   /// Puts the pieces of a folio where it was; all into the queue, if it was set aside.
   /// - Parameter describing: says in the metadata how large the pieces are.
   func split(_ head: UInt64, into pieces: [UInt64], describing: () -> Void) {

@@ -48,6 +48,10 @@ public enum Safeguard: String, Sendable, CaseIterable {
   case newPagesAsChanging
   /// The new length is published while the new entries are marked.
   case lengthWithinMarks
+  /// Nobody has a reference to a folio that moves, and nobody gets one.
+  case moveFreezes
+  /// A folio's bytes are in their new place before its entry says so.
+  case copiedBeforeMoved
   /// The count of a folio that comes apart stays frozen until all words say so.
   case headFrozenWhileSplit
   /// Who goes by the length tells nobody of a new one before hits go by it too.

@@ -25,6 +25,8 @@ enum Act: Sendable {
   case evict(_ page: Int, file: Int = 0)
   /// Clears a folio's access bit, as reclaim does when it passes.
   case age(_ page: Int, file: Int = 0)
+  /// Moves a page's folio to another frame, as compaction does.
+  case move(_ page: Int, file: Int = 0)
   /// Frees what has had its grace period.
   case reclaim
   case invalidate(file: Int = 0)
@@ -103,7 +105,7 @@ struct ModelFiles: Equatable {
       let mine = Array(files[file][range])
       put(Array(files[other][offset..<offset + range.count]), at: range.lowerBound, file)
       put(mine, at: offset, other)
-    case .sync, .syncDurable, .evict, .age, .reclaim, .invalidate:
+    case .sync, .syncDurable, .evict, .age, .move, .reclaim, .invalidate:
       break
     }
     return .done

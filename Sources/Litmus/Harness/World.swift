@@ -60,6 +60,7 @@
         memoryLimit: 1 << 30, folioOrders: start.orders, maximumAtomicLength: 4 * ModelStore.pageSize,
         readAheadLength: start.readAhead)
       configuration.frameShift = 8
+      configuration.limitsOrders = false
       configuration.fanOutShift = 2
       configuration.versionBits = start.versionBits
       configuration.usesMembarrier = start.usesMembarrier
@@ -173,6 +174,7 @@
           }
         case .evict(let page, let file): _ = handles[file].evict(page: UInt64(page))
         case .age(let page, let file): _ = handles[file].evict(page: UInt64(page), sparingAccessed: true)
+        case .move(let page, let file): _ = handles[file].move(page: UInt64(page))
         case .reclaim: cache.reclaimDeferred()
         case .invalidate(let file): try handles[file].invalidate()
         }

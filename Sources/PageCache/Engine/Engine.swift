@@ -35,6 +35,9 @@ final class Engine: Sendable {
   let goneFrames = InlineWord(0)
   /// Where that clock stood when shadows were last swept.
   let lastSweep = InlineWord(0)
+  /// Where compaction looks next, and the largest order that was wanted and not to be had since it last looked.
+  let compactionHand = InlineWord(0)
+  let wantedOrder = InlineWord(0)
   /// Whether anything has had to go yet.
   let hasEvicted = InlineWord(0)
   private let table = Monitor()

@@ -46,6 +46,23 @@ extension CachedFile {
     engine.evict(keepsWords, page: page, sparingAccessed: sparingAccessed)
   }
 
+  /// Leaves a read-ahead mark. For tests.
+  package func markForReadAhead(page: UInt64) {
+    let index = keepsWords.index
+    index.withLock { if let location = index.locate(page) { index.setReadAheadMark(location) } }
+  }
+
+  /// Whether the calling thread was the first to reach a mark, if the handle reads nothing ahead. For tests.
+  package func takeNoteOfMark() -> Bool { engine.domain.record().takeNote() != 0 }
+
+  /// Moves the folio that covers a page to another frame, as compaction does. For tests.
+  /// - Returns: false if somebody has a reference to it, its file owes it, or it is not there.
+  package func move(page: UInt64) -> Bool {
+    let found = engine.domain.read { keepsWords.index.locate(page)?.entry }
+    guard let found, found.isFolio else { return false }
+    return engine.move(found.headFrame(shift: engine.pool.frameShift))
+  }
+
   /// What reclaim knows of the folio that covers a page; nil if none does.
   package func heat(page: UInt64) -> (isProven: Bool, isAccessed: Bool)? {
     engine.domain.read {

@@ -23,6 +23,7 @@ enum Counter {
   static let flushes = 142
   static let failedFlushes = 143
   static let readAheads = 144
+  static let moves = 146
   /// Blocks that were not to be had although as many frames were free.
   static let fragmentedAllocations = 145
 

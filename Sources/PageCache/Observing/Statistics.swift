@@ -28,6 +28,8 @@ extension PageCache {
     public var evictedFrames: UInt64
     /// Folios that came back a short while after they had been evicted.
     public var refaults: UInt64
+    /// Folios that were moved to other frames, so that larger blocks became free.
+    public var moves: UInt64
     /// Loans without a copy, and with one.
     public var borrows: UInt64
     public var borrowCopies: UInt64
@@ -90,7 +92,8 @@ extension PageCache {
       retries: sum(Counter.retries), fills: sum(Counter.fills), joinedFills: sum(Counter.joinedFills),
       failedFills: sum(Counter.failedFills), readAheads: sum(Counter.readAheads), filledBytes: sum(Counter.filledBytes),
       evictions: sum(Counter.evictions),
-      evictedFrames: sum(Counter.evictedFrames), refaults: sum(Counter.refaults), borrows: sum(Counter.borrows),
+      evictedFrames: sum(Counter.evictedFrames), refaults: sum(Counter.refaults), moves: sum(Counter.moves),
+      borrows: sum(Counter.borrows),
       borrowCopies: sum(Counter.borrowCopies),
       writes: sum(Counter.writes), writtenBytes: sum(Counter.writtenBytes),
       writtenBackBytes: sum(Counter.writtenBackBytes), flushes: sum(Counter.flushes),

@@ -39,6 +39,7 @@ extension PageCache.Configuration {
 
   /// The orders of folios that are made: the largest is not made where the pool has fewer than 64 of it, unless the smallest is as large.
   var usedOrders: ClosedRange<Int> {
+    guard limitsOrders else { return folioOrders }
     let frames = max(
       1, min(memoryLimit, Entry.maximumArenaByteCount) / (1 << frameShift + FolioMetadata.byteCount) / 64)
     let largest = Int.bitWidth - 1 - frames.leadingZeroBitCount

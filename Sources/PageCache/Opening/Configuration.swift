@@ -66,6 +66,8 @@ extension PageCache {
     package var frameShift = 12
     /// Base-2 logarithm of the slots in an index node; nil chooses by the file's size.
     package var fanOutShift: Int?
+    /// Whether folios are no larger than the pool can have many of.
+    package var limitsOrders = true
     /// Bits of version in use.
     package var versionBits = 20
     /// Whether readers may rely on membarrier(2).

@@ -18,6 +18,9 @@ extension Engine {
     let frame = allocate(attempts: !mayEvict ? 0 : order == 0 ? 10_000 : 1) { pool.allocate(order: order) }
     if frame == nil, order > 0, pool.freeFrames >= 1 << order {
       domain.record().counter(Counter.fragmentedAllocations).addAsOnlyWriter(1)
+      // Others will want one, too.
+      wantedOrder.storeRelaxed(max(wantedOrder.loadRelaxed(), UInt64(order)))
+      reclaimer.wake(self)
     }
     return frame
   }

@@ -74,8 +74,12 @@ extension Engine {
   /// - Returns: whether anything has become free.
   fileprivate func reclaimAhead() -> Bool {
     var hasDone = false
+    // A large block was wanted: enough frames for it, and as many to move others to.
+    let order = Int(wantedOrder.exchangeRelaxed(0))
+    let wanted = max(watermarks.high, order > 0 ? 2 << order : 0)
+    defer { if order > 0 { _ = compact(order: order) } }
     while true {
-      let missing = watermarks.high - pool.freeFrames - pool.retiredFrames
+      let missing = wanted - pool.freeFrames - pool.retiredFrames
       var evicted = 0
       if missing > 0 { evicted = evict(frames: min(missing, 256), sparingAccessed: true) }
       if pool.reclaimRetired(waiting: true) + evicted > 0 { hasDone = true }
