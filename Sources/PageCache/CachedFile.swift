@@ -33,6 +33,12 @@ public final class CachedFile: Sendable {
   /// What is brought before it is asked for; nil if nothing is.
   let readAhead: ReadAhead?
 
+  /// Whether what is read and written leaves nothing behind: see `advise`.
+  let leavings = InlineWord(0)
+  let left = Monitor()
+  // Guarded by `left`: around what was written and has not gone yet.
+  nonisolated(unsafe) var leftPages: ClosedRange<UInt64>?
+
   /// The file's path, or what its store calls itself.
   public let name: String
 

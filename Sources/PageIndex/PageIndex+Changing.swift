@@ -263,10 +263,17 @@ extension PageIndex {
 }
 
 extension PageIndex.Location {
-  /// Sets the access bit of the word that was read, if it is still the same. No lock; inside a read section.
+  /// Takes a read-ahead mark off, and nothing else.
+  /// - Returns: whether this has done it.
+  package func takeMark() -> Bool {
+    entry.hasReadAheadMark
+      && slot.compareExchangeRelaxed(expected: entry.word, desired: entry.clearing(Entry.readAheadBit).word).exchanged
+  }
+
+  /// Sets the access bit of the word that was read, and takes a read-ahead mark off, if it is still the same. No lock; inside a read section.
   ///
-  /// By compare-and-exchange with the whole word and never by a blind OR: the slot may hold something else by now. Relaxed: the bit
-  /// orders nothing.
+  /// By compare-and-exchange with the whole word and never by a blind OR: the slot may hold something else by now. Relaxed: the bits order nothing.
+  /// - Returns: whether this has taken a mark off.
   /// - Cost: one locked instruction, at most once for each slot and pass of reclaim (P2's exception).
   package func noteAccess() -> Bool {
     assert(entry.isFolio)

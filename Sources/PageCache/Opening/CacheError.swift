@@ -32,7 +32,7 @@ public struct CacheError: Error, Sendable {
     case create = "create cache"
     case setLimit = "set memory limit"
     case open, read, borrow, write, append, resize, allocate, clone, copy, exchange, dedupe, unshare, sync, flush,
-      invalidate, residency, statistics, close
+      invalidate, advise, residency, statistics, close
     case punchHole = "punch hole"
     case zeroRange = "zero range"
     case collapseRange = "collapse range"

@@ -35,7 +35,8 @@ extension CachedFile {
     // Safe: a piece is never empty.
     var sink = unsafe ContiguousSink(buffer.baseAddress.unsafelyUnwrapped)
     let hit = unclaimedHit(offset: offset, count: buffer.count, into: &sink, pass: &pass)
-    takeReadAheadNote()
+    takeReadAheadNote(offset: offset, count: buffer.count)
+    defer { if leavesNothing { dropBehind(offset: offset, count: buffer.count) } }
     if hit >= 0 { return hit }
     let range = Int64(offset)..<Int64(offset) + Int64(buffer.count)
     let file = try file(.read, range)

@@ -40,7 +40,7 @@ extension CachedFile {
     ) { (offset, count, done, pass) throws(CacheError) in
       var sink = unsafe ContiguousSink(buffer.baseAddress.unsafelyUnwrapped + done)
       let copied = unclaimedHit(offset: offset, count: count, into: &sink, pass: &pass)
-      takeReadAheadNote()
+      takeReadAheadNote(offset: offset, count: count)
       if copied >= 0 { return copied }
       // At the end of the file there is nothing to wait for.
       return Int64(offset) < (try file(.read).length) ? notServed : 0
@@ -84,8 +84,12 @@ extension CachedFile {
       record = slow
     }
     let words = FileWords(word: active.loadRelaxed())
-    var done = Hit.general(
-      words, limit: pass.isTaken ? words.length : words.size, record: record, offset: offset, count: count, into: &sink)
+    let limit = pass.isTaken ? words.length : words.size
+    // What others have in use, and what nobody has, stays so.
+    var done =
+      leavesNothing
+      ? Hit.unnoted(words, limit: limit, record: record, offset: offset, count: count, into: &sink)
+      : Hit.general(words, limit: limit, record: record, offset: offset, count: count, into: &sink)
     if done == overtaken {
       pass.take()
     } else if done >= 0, pass.isTaken, !words.hitsSeeLength {
@@ -151,8 +155,10 @@ extension CachedFile {
     offset: UInt64, count: Int, into sink: inout S, pass: inout ReadPass
   ) throws(CacheError) -> Int {
     let copied = unclaimedHit(offset: offset, count: count, into: &sink, pass: &pass)
-    takeReadAheadNote()
-    return copied >= 0 ? copied : try readMissing(offset: offset, count: count, into: &sink)
+    takeReadAheadNote(offset: offset, count: count)
+    let done = copied >= 0 ? copied : try readMissing(offset: offset, count: count, into: &sink)
+    if leavesNothing { dropBehind(offset: offset, count: done) }
+    return done
   }
 
   /// Hits of any shape, with no claim: waits a little for changes that are under way, and reads past a closed gate.
@@ -221,8 +227,13 @@ extension CachedFile {
   }
 
   /// Has what was due been read ahead, if this thread's last read was the first to reach a mark (L16).
-  func takeReadAheadNote() {
+  func takeReadAheadNote(offset: UInt64, count: Int) {
     guard let readAhead else { return }
+    if leavesNothing {
+      // It has noted nothing.
+      if let page = keepsWords.takeMarks(offset: offset, count: count) { readAhead.reached(page, in: keepsWords) }
+      return
+    }
     let note = engine.domain.record().takeNote()
     if note != 0 { readAhead.reached((note - 1) >> UInt64(engine.pool.frameShift), in: keepsWords) }
   }

@@ -114,16 +114,16 @@ extension Engine {
     return retired
   }
 
-  /// Evicts one folio. For tests.
+  /// Evicts the folio that covers a page.
   /// - Returns: false if somebody holds it, its file owes it, or it is not there.
-  func evict(_ file: FileCore, page: UInt64, sparingAccessed: Bool = false) -> Bool {
+  func evict(_ file: FileCore, page: UInt64, sparingAccessed: Bool = false, remembers: Bool = true) -> Bool {
     let found = file.index.withLock { file.index.next(from: page, through: page) }
     guard let found, found.entry.isFolio else { return false }
     let head = found.entry.headFrame(shift: pool.frameShift)
     // It stays in its queue, unless it goes.
     return evict(
       FolioQueues.Candidate(head: head, queue: 0, hasReturned: true), owner: file.number,
-      page: pool.table[head].page.loadRelaxed(), sparingAccessed: sparingAccessed, remembers: true)
+      page: pool.table[head].page.loadRelaxed(), sparingAccessed: sparingAccessed, remembers: remembers)
   }
 
   /// Evicts one folio if the policy lets it go and nobody holds it; else puts it into the queue where it belongs, if it still is what its metadata said.

@@ -21,6 +21,7 @@ extension CachedFile {
       throw error
     }
     try report(file, .sync)
+    dropLeft()
   }
 
   /// Makes the bytes of a range durable, as they are now or later. What else is dirty may stay so, unless bytes of the range are held back: then all of the
@@ -40,6 +41,7 @@ extension CachedFile {
       throw error
     }
     try report(file, .flush)
+    dropLeft()
   }
 
   /// All that has been done to the file by now: something that other bytes can wait for. See `write(toAbsoluteOffset:_:notBefore:)`.

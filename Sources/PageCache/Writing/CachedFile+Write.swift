@@ -64,6 +64,7 @@ extension CachedFile {
       if start == nil { start = place }
       done += count
     } while done < bytes.count
+    if let start { noteLeft(start..<start + Int64(done)) }
     return start ?? file.size
   }
 
@@ -88,6 +89,7 @@ extension CachedFile {
         piece, at: offset + Int64(done), durability: durability, point: point, operation: .write)
       done += count
     }
+    noteLeft(range)
     return done
   }
 
