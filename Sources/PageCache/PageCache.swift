@@ -127,7 +127,8 @@ public final class PageCache: Sendable {
       throw CacheError(operation: .open, file: store.name, cause: .impossibleSize(status.size))
     }
     let file = engine.adopt(
-      store, status: status, ownership: options.ownership, isWritable: options.access == .readWrite)
+      store, status: status, ownership: options.ownership, isWritable: options.access == .readWrite,
+      tenant: options.tenant)
     return CachedFile(file, isWritable: options.access == .readWrite, durability: options.durability)
   }
 
@@ -139,6 +140,10 @@ public final class PageCache: Sendable {
         throw CacheError(
           operation: .open, file: file.name,
           cause: .options("another handle has opened the file with ownership \(file.ownership.rawValue)"))
+      }
+      guard file.tenant == options.tenant || options.tenant == nil else {
+        throw CacheError(
+          operation: .open, file: file.name, cause: .options("another handle has opened the file for another tenant"))
       }
       if options.access == .readWrite { try file.prepareToWrite() }
       return CachedFile(file, isWritable: options.access == .readWrite, durability: options.durability)
@@ -154,6 +159,9 @@ public final class PageCache: Sendable {
   }
 
   private func check(_ options: OpenOptions, _ name: String) throws(CacheError) {
+    guard options.tenant.map({ $0.engine === engine }) ?? true else {
+      throw CacheError(operation: .open, file: name, cause: .options("the tenant is another cache's"))
+    }
     guard options.access == .readOnly, options.creation != .never || options.truncates else { return }
     throw CacheError(
       operation: .open, file: name, cause: .options("to create or truncate a file it must be opened for writing"))

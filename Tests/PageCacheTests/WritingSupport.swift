@@ -12,6 +12,7 @@ extension CacheError.Cause {
   var kind: String {
     switch self {
     case .limitNotReached: "limitNotReached"
+    case .reserveTooLarge: "reserveTooLarge"
     case .store: "store"
     case .residencyFile: "residencyFile"
     case .countTooLarge: "countTooLarge"

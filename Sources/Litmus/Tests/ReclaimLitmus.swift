@@ -8,7 +8,8 @@
     static var reclaiming: [Litmus] {
       [
         Litmus(
-          "L11 split", "a large folio comes apart under a reader of both halves", mutants: [.entriesCheckedAgain], bound: 2,
+          "L11 split", "a large folio comes apart under a reader of both halves", mutants: [.entriesCheckedAgain],
+          bound: 2,
           start: Start(sizes: [512], orders: 1...1),
           threads: [("reader", [.tryRead(248, 16)]), ("puncher", [.punch(0..<256), .write(248, bytes(77, 16))])]),
         Litmus(

@@ -95,7 +95,14 @@ extension FileCore {
 
   /// Takes a folio's reference of the index back, once none of its slots is in the index.
   func release(heads: [UInt64]) {
+    noteResident(heads, -1)
     if keeps(.replacedReleased) { for head in heads { engine.pool.giveBackReference(head) } }
+  }
+
+  /// Counts folios that have come into the index or left it, while their count still has the index's reference.
+  func noteResident(_ heads: [UInt64], _ sign: Int) {
+    guard let tenant else { return }
+    tenant.residentFrames.add(sign * heads.reduce(0) { $0 + 1 << engine.pool.table[$1].order })
   }
 
   /// Whoever has borrowed a folio keeps it as it is; the file gets other frames, for all of its pages. Expects the index lock held.
@@ -133,7 +140,7 @@ extension FileCore {
     _ page: UInt64, overwritten: Range<Int>, copying source: Entry?, isZero: Bool, into change: inout PreparedChange,
     operation: CacheError.Operation, range: Range<Int64>
   ) throws(CacheError) -> UnsafeMutableRawPointer {
-    guard let frame = engine.allocateFrames(order: 0) else { throw noFrames(operation, range) }
+    guard let frame = engine.allocateFrames(order: 0, for: tenant) else { throw noFrames(operation, range) }
     let address = unsafe engine.pool.address(of: frame)
     if overwritten != 0..<frameByteCount {
       if let source {
@@ -179,6 +186,7 @@ extension FileCore {
       flags: keeps(.newPagesAsChanging) ? Entry.changingBit : Entry.upToDateBit)
     index.store(page, order: 0, reserve: &nodes) { _ in changing }
     engine.admit(frame, inPlaceOf: old)
+    tenant?.residentFrames.add(1)
     guard let location = index.locate(page) else { preconditionFailure("it has just been stored") }
     // Version 0, also now: nobody accepts a word that is marked, and the frame is new.
     // Not accessed: to have been written once is no sign of use.

@@ -15,6 +15,8 @@ final class Engine: Sendable {
   let writeback: Writeback
   let ioThreads: IOThreads
   let reclaimer = Reclaimer()
+  /// Frames set aside for tenants.
+  let reservedFrames = SharedCounter()
   /// Bytes, as it is now.
   let limit: InlineWord
   /// Who changes the limit has its turn.
@@ -116,14 +118,14 @@ final class Engine: Sendable {
 
   /// Takes a store in, of which no file is open.
   func adopt(
-    _ store: any BackingStore, status: StoreStatus, ownership: PageCache.Ownership, isWritable: Bool
+    _ store: any BackingStore, status: StoreStatus, ownership: PageCache.Ownership, isWritable: Bool, tenant: Tenant?
   ) -> FileCore {
     let identity = store.identity
     return table.withLock {
       unsafe lastNumber += 1
       let file = unsafe FileCore(
         engine: self, number: lastNumber, store: store, identity: identity, status: status, ownership: ownership,
-        isWritable: isWritable)
+        isWritable: isWritable, tenant: tenant)
       unsafe filesByNumber[file.number] = file
       unsafe filesByIdentity[identity] = file
       return file

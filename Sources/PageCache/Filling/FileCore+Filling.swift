@@ -164,7 +164,7 @@ extension FileCore {
     var folios: [FillFolio] = []
     var wanted = Array(plan.reversed())
     while let next = wanted.popLast() {
-      if let frame = engine.allocateFrames(order: next.order, mayEvict: mayEvict) {
+      if let frame = engine.allocateFrames(order: next.order, mayEvict: mayEvict, for: tenant) {
         folios.append(FillFolio(page: next.page, order: next.order, frame: frame))
       } else if next.order > 0 {
         let half = next.order - 1
@@ -210,6 +210,7 @@ extension FileCore {
       return
     }
     record.counter(Counter.filledBytes).addAsOnlyWriter(UInt64(range.count))
+    tenant?.filledBytes.add(range.count)
     if keeps(.tailZeroed) { zeroTail(folios, end: range.upperBound) }
     for folio in folios {
       let metadata = engine.pool.table[folio.frame]
@@ -231,6 +232,7 @@ extension FileCore {
             version: 0)
         }
         engine.admit(folio.frame, inPlaceOf: old, for: purpose)
+        tenant?.residentFrames.add(1 << folio.order)
       }
       if let mark = fill.mark, let location = index.locate(mark) { index.setReadAheadMark(location) }
       return true

@@ -30,6 +30,9 @@ final class FileCore: Sendable {
   /// `debt.durableChanges`, for whoever does not hold the lock: bytes of other files that wait for this one.
   let durableWord = InlineWord(0)
 
+  /// Whose reserve protects what is cached of it.
+  let tenant: Tenant?
+
   /// Orders of folios that are made. Of a file that is written to, none that has a slot of several pages, unless the configuration wants no smaller ones: all of
   /// a slot is dirty if a byte of it is.
   let orders: ClosedRange<Int>
@@ -42,8 +45,9 @@ final class FileCore: Sendable {
 
   init(
     engine: Engine, number: UInt64, store: any BackingStore, identity: StoreIdentity, status: StoreStatus,
-    ownership: PageCache.Ownership, isWritable: Bool
+    ownership: PageCache.Ownership, isWritable: Bool, tenant: Tenant?
   ) {
+    self.tenant = tenant
     self.engine = engine
     self.number = number
     self.store = store
@@ -152,6 +156,7 @@ final class FileCore: Sendable {
         if heads.last != head { heads.append(head) }
       }
     }
+    noteResident(heads, -1)
     for head in heads { engine.pool.giveBackReference(head) }
     store.close()
     for store in unsafe duplicates { store.close() }

@@ -111,6 +111,7 @@ final class SlowRead: Sendable {
     let missing = file.engine.domain.read { holdPresent(wanted) }
     guard let missing else { return nil }
     file.engine.domain.record().counter(Counter.misses).addAsOnlyWriter(1)
+    file.tenant?.misses.add(1)
     // First, so that it is under way while this waits for what it wants itself.
     if isFirst { readAhead?.missed(pages, in: file) }
     return try file.fill(missing, execution: execution, operation: operation) { [self] head in

@@ -31,6 +31,7 @@ public struct CacheError: Error, Sendable {
   public enum Operation: String, Sendable {
     case create = "create cache"
     case setLimit = "set memory limit"
+    case reserve = "reserve memory"
     case open, read, borrow, write, append, resize, allocate, clone, copy, exchange, dedupe, unshare, sync, flush,
       invalidate, advise, residency, statistics, close
     case punchHole = "punch hole"
@@ -68,6 +69,8 @@ public struct CacheError: Error, Sendable {
     /// The limit could not be lowered so far, because frames are held by readers, borrowers or calls, or owed to stores: so many bytes with what describes
     /// them. It is as before.
     case limitNotReached(Int, held: Int)
+    /// A reserve that, with the others, would be more than half of the memory, and the most that can still be set aside; or a negative one.
+    case reserveTooLarge(Int, most: Int)
     /// The store says a size that no file can have.
     case impossibleSize(Int64)
     /// The handle was not opened for writing.
@@ -143,6 +146,7 @@ extension CacheError.Cause: CustomStringConvertible {
     case .rangeOverflow(let offset, let count): "\(count) bytes from \(offset) end past the largest offset"
     case .limitNotReached(let wanted, let held):
       "the limit could not become \(wanted) bytes: \(held) are held by readers or borrowers, or owed to stores"
+    case .reserveTooLarge(let given, let most): "\(given) bytes cannot be set aside: \(most) can"
     case .noFrames(let limit): "every frame within the limit of \(limit) bytes is held by readers or borrowers"
     case .impossibleSize(let size): "the store says its size is \(size) bytes"
     case .readOnly: "the file is not open for writing"

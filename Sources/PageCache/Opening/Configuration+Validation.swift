@@ -16,7 +16,7 @@ extension PageCache.Configuration {
     public var description: String {
       switch self {
       case .memoryLimitTooSmall(let given, let needed):
-        "a limit of \(given) bytes cannot serve one call of the atomic length: it takes \(needed)"
+        "a limit of \(given) bytes cannot serve one call of the atomic length, or what is set aside for tenants: it takes \(needed)"
       case .memoryLimitTooLarge(let given, let largest):
         "a limit of \(given) bytes is more than \(largest): than what an entry can address, or than the largest that the limit may become"
       case .folioOrdersOutOfRange(let given, let allowed): "folio orders \(given) are not within \(allowed)"

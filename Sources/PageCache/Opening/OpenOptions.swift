@@ -43,11 +43,15 @@ extension PageCache {
     /// Of a file that is made, less the process's mask.
     public var permissions: FilePermissions
 
+    /// Whose reserve protects what is cached of the file. The same for all handles of one file.
+    public var tenant: Tenant?
+
     public init(
       access: Access = .readOnly, creation: Creation = .never, truncates: Bool = false,
       durability: Durability = .writeThrough, ownership: Ownership = .exclusive,
-      permissions: FilePermissions = [.ownerReadWrite, .groupRead, .otherRead]
+      permissions: FilePermissions = [.ownerReadWrite, .groupRead, .otherRead], tenant: Tenant? = nil
     ) {
+      self.tenant = tenant
       self.access = access
       self.creation = creation
       self.truncates = truncates
@@ -59,10 +63,11 @@ extension PageCache {
     /// For reading and writing.
     public static func readWrite(
       creation: Creation = .never, truncates: Bool = false, durability: Durability = .writeThrough,
-      ownership: Ownership = .exclusive
+      ownership: Ownership = .exclusive, tenant: Tenant? = nil
     ) -> OpenOptions {
       OpenOptions(
-        access: .readWrite, creation: creation, truncates: truncates, durability: durability, ownership: ownership)
+        access: .readWrite, creation: creation, truncates: truncates, durability: durability, ownership: ownership,
+        tenant: tenant)
     }
   }
 }

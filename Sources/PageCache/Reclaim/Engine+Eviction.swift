@@ -12,10 +12,12 @@ extension Engine {
   /// size came of a round.
   ///
   /// Called outside read sections, holding no lock: it may wait for a grace period.
-  /// - Parameter mayEvict: else only what is free, or free now that its grace period is over, is taken.
+  /// - Parameters:
+  ///   - mayEvict: else only what is free, or free now that its grace period is over, is taken.
   /// - Cost: one lock while frames are free; else a share of an eviction round and of a grace period.
-  func allocateFrames(order: Int, mayEvict: Bool = true) -> UInt64? {
-    let frame = allocate(attempts: !mayEvict ? 0 : order == 0 ? 10_000 : 1) { pool.allocate(order: order) }
+  ///   - tenant: whose file it is for: its own folios may go within its reserve, too.
+  func allocateFrames(order: Int, mayEvict: Bool = true, for tenant: Tenant? = nil) -> UInt64? {
+    let frame = allocate(attempts: !mayEvict ? 0 : order == 0 ? 10_000 : 1, for: tenant) { pool.allocate(order: order) }
     if frame == nil, order > 0, pool.freeFrames >= 1 << order {
       domain.record().counter(Counter.fragmentedAllocations).addAsOnlyWriter(1)
       // Others will want one, too.
@@ -47,7 +49,7 @@ extension Engine {
   }
 
   /// Tries, evicts, waits for the grace period, tries again.
-  private func allocate<Value>(attempts: Int, _ attempt: () -> Value?) -> Value? {
+  private func allocate<Value>(attempts: Int, for tenant: Tenant? = nil, _ attempt: () -> Value?) -> Value? {
     if let value = attempt() {
       wakeReclaimerIfLow()
       return value
@@ -57,9 +59,9 @@ extension Engine {
     var fruitless = 0
     for _ in 0..<attempts {
       let wanted = min(Engine.batch, max(8, pool.usableFrames / 16))
-      var evicted = evict(frames: wanted, sparingAccessed: true)
+      var evicted = evict(frames: wanted, sparingAccessed: true, for: tenant)
       // Readers may set access bits as fast as the hand clears them.
-      if evicted == 0 { evicted = evict(frames: wanted, sparingAccessed: false) }
+      if evicted == 0 { evicted = evict(frames: wanted, sparingAccessed: false, for: tenant) }
       let reclaimed = pool.reclaimRetired(waiting: true)
       // Others may have taken what this round freed: as long as frames go round, trying again makes sense.
       if let value = attempt() { return value }
@@ -82,9 +84,11 @@ extension Engine {
   private static var fruitlessRoundsBesideFills: Int { patience(5000) }
 
   /// Retires about `frames` frames of folios that nobody holds and that the policy lets go.
-  /// - Parameter sparingAccessed: else every folio counts as not read.
+  /// - Parameters:
+  ///   - sparingAccessed: else every folio counts as not read.
+  ///   - tenant: on whose behalf: what others have within their reserves stays.
   /// - Returns: frames retired.
-  func evict(frames wanted: Int, sparingAccessed: Bool) -> Int {
+  func evict(frames wanted: Int, sparingAccessed: Bool, for tenant: Tenant? = nil) -> Int {
     hasEvicted.storeRelaxed(1)
     var retired = 0
     // A folio may be looked at twice in each queue until its access bit is clear and it is where it goes from. A queue of which nothing can go must not keep
@@ -104,7 +108,7 @@ extension Engine {
         let frames = 1 << metadata.order
         if evict(
           candidate, owner: metadata.owner.loadRelaxed(), page: metadata.page.loadRelaxed(),
-          sparingAccessed: sparingAccessed, remembers: remembers)
+          sparingAccessed: sparingAccessed, remembers: remembers, sparing: tenant)
         {
           retired += frames
         }
@@ -123,12 +127,14 @@ extension Engine {
     // It stays in its queue, unless it goes.
     return evict(
       FolioQueues.Candidate(head: head, queue: 0, hasReturned: true), owner: file.number,
-      page: pool.table[head].page.loadRelaxed(), sparingAccessed: sparingAccessed, remembers: remembers)
+      page: pool.table[head].page.loadRelaxed(), sparingAccessed: sparingAccessed, remembers: remembers,
+      sparing: file.tenant)
   }
 
   /// Evicts one folio if the policy lets it go and nobody holds it; else puts it into the queue where it belongs, if it still is what its metadata said.
   private func evict(
-    _ candidate: FolioQueues.Candidate, owner: UInt64, page: UInt64, sparingAccessed: Bool, remembers: Bool
+    _ candidate: FolioQueues.Candidate, owner: UInt64, page: UInt64, sparingAccessed: Bool, remembers: Bool,
+    sparing tenant: Tenant?
   ) -> Bool {
     // All that was read without a lock is a guess until the index confirms it. What has left the index needs no queue.
     guard let file = file(number: owner) else { return false }
@@ -141,6 +147,9 @@ extension Engine {
       func stays(_ queue: Int, _ hasReturned: Bool) -> Bool {
         pool.queues.append(head, hasReturned: hasReturned) { _ in queue }
         return false
+      }
+      if let owner = file.tenant, owner != tenant, owner.keeps(Int(last - page) + 1) {
+        return stays(candidate.queue, candidate.hasReturned)
       }
       guard !isBeingChanged(index, from: page, through: last) else {
         return stays(candidate.queue, candidate.hasReturned)
@@ -172,6 +181,9 @@ extension Engine {
       return true
     }
     guard evicted else { return false }
+    let frames = 1 << pool.table[head].order
+    file.tenant?.residentFrames.add(-frames)
+    file.tenant?.evictedFrames.add(frames)
     let record = domain.record()
     record.counter(Counter.evictions).addAsOnlyWriter(1)
     record.counter(Counter.evictedFrames).addAsOnlyWriter(1 << UInt64(pool.table[head].order))

@@ -20,6 +20,10 @@ extension Engine {
       let needed = configuration.leastFrames << pool.frameShift + pool.frontier * FolioMetadata.byteCount
       throw refuse(.configuration([.memoryLimitTooSmall(given: bytes, needed: needed)]))
     }
+    guard target >= 2 * reservedFrames.value else {
+      let needed = 2 * reservedFrames.value << pool.frameShift + pool.frontier * FolioMetadata.byteCount
+      throw refuse(.configuration([.memoryLimitTooSmall(given: bytes, needed: needed)]))
+    }
     if target >= pool.usableFrames {
       do { try pool.extend(upTo: target) } catch {
         note(limit: max(memoryLimit, bytesInCirculation))
@@ -89,7 +93,8 @@ extension PageCache {
   /// A lower limit is reached when this returns: folios are evicted, what is owed to stores is written back, and the memory goes back to the system. A higher one can be
   /// as high as `Configuration.maximumMemoryLimit`. One caller at a time; others wait.
   /// - Parameter bytes: frames, their metadata, index nodes and deferred frees together. The metadata of all frames that were ever in use stays.
-  /// - Throws: `CacheError` with cause `.configuration` for a limit that is too high, or too low to serve one call of the atomic length: nothing has changed.
+  /// - Throws: `CacheError` with cause `.configuration` for a limit that is too high, or too low to serve one call of the atomic length, or for twice what is set aside for tenants: nothing
+  ///   has changed.
   ///   `.limitNotReached` if readers, borrowers or stores that fail keep some frames for two seconds: the limit is as before then.
   ///   `.memory` if the system refuses to lock more memory. `.forkedChild`.
   /// - Cost: lowering takes as long as evicting and writing back do, and a system call for each block of free frames.
