@@ -34,7 +34,7 @@ package struct ReadPlan: Sendable {
   package static let allowedRounds = 1...1000
   package static let allowedMilliseconds = 1...60_000
 
-  /// Folio orders at which the arms over a cache are measured: a folio of order 9 is 2 MiB.
+  /// The largest orders of folios with which the arms over a cache are measured: one of order 9 is 2 MiB. How large they are is the cache's choice.
   static func folioOrders(forFile fileBytes: Int) -> [Int] { fileBytes >= 2 << 20 ? [0, 9] : [0] }
 
   static func placements(threads: Int) -> [Placement] { threads == 1 ? [.same] : [.same, .different] }

@@ -31,7 +31,8 @@ final class TestFiles {
     }
     for order in orders {
       let limit = ReadPlan.cacheBytes(fileBytes: fileBytes, files: count, order: order)
-      let cache = try PageCache(.init(memoryLimit: limit, folioOrders: order...order))
+      // Up to the order, as the cache chooses.
+      let cache = try PageCache(.init(memoryLimit: limit, folioOrders: 0...order))
       var files: [CachedFile] = []
       for path in paths { files.append(try cache.open(FilePath(path))) }
       caches.append((order, cache, files))
