@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <linux/fs.h>
+#include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <linux/stat.h>
 #include <pthread.h>
@@ -18,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 __thread void *pagecache_thread_records[PAGECACHE_DOMAIN_LIMIT] PAGECACHE_INITIAL_EXEC;
@@ -55,9 +57,25 @@ int pagecache_available_cores(void) {
 const int pagecache_open_direct = O_DIRECT;
 const int pagecache_open_path_only = O_PATH;
 
+// errno stays as it was: whoever takes a lock may be about to look at it.
+void pagecache_futex_wait(void *word, uint32_t value, int64_t nanoseconds) {
+  int saved = errno;
+  struct timespec rest = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+  syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, nanoseconds < 0 ? NULL : &rest, NULL, 0);
+  errno = saved;
+}
+
+void pagecache_futex_wake(void *word, int count) {
+  int saved = errno;
+  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+  errno = saved;
+}
+
 ssize_t pagecache_preadv2(int descriptor, const struct iovec *vectors, int count, int64_t offset, int flags) {
   for (;;) {
-    ssize_t done = preadv2(descriptor, vectors, count, offset, flags);
+    // The plain call has less to copy and to check.
+    ssize_t done = count == 1 && flags == 0 ? pread(descriptor, vectors->iov_base, vectors->iov_len, offset)
+                                            : preadv2(descriptor, vectors, count, offset, flags);
     if (done >= 0) return done;
     if (errno != EINTR) return -errno;
   }

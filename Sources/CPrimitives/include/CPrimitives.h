@@ -80,7 +80,14 @@ void pagecache_return_freed_memory(int byte_count);
 /// memfd_create(2) with close-on-exec. Returns a descriptor or -errno.
 int pagecache_memfd(const char *_Nonnull name);
 
-/// preadv2(2). Returns the count or -errno; retries EINTR.
+/// FUTEX_WAIT, private: sleeps while the word at an address has a value, for so many nanoseconds at most, or without end if that is
+/// negative. Returns also for no reason.
+void pagecache_futex_wait(void *_Nonnull word, uint32_t value, int64_t nanoseconds);
+
+/// FUTEX_WAKE, private: wakes as many at most as sleep on the word at an address. Does not touch the word.
+void pagecache_futex_wake(void *_Nonnull word, int count);
+
+/// preadv2(2), or pread(2) where that does the same. Returns the count or -errno; retries EINTR.
 ssize_t pagecache_preadv2(int descriptor, const struct iovec *_Nonnull vectors, int count, int64_t offset, int flags);
 
 /// copy_file_range(2), once. Returns the count or -errno.
