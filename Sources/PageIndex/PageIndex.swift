@@ -13,7 +13,7 @@ import ReadCopyUpdate
 /// | `locate`, `entry(at:)`, `next` | none; inside a read section, or with the lock held |
 /// | `hasAny`, `noteAccess`, `nodesNeeded`, `boundaryNodesNeeded`, `successor` | none |
 /// | `withLock`, `lock` | takes the index lock; outside read sections |
-/// | `store`, `storeHole`, `replace`, `erase`, `eraseSlot`, `clearAccessed`, `setReadAheadMark`, `removeAll`, `cover`, `marks`, `isMarked`, `setMark`, `nextHoleVersion`, `unlock`, `broadcast` | expects the index lock held |
+/// | `store`, `storeHole`, `replace`, `erase`, `eraseSlot`, `clearAccessed`, `setReadAheadMark`, `removeAll`, `cover`, `marks`, `isMarked`, `setMark`, `nextHoleVersion`, `nodesToStore`, `unlock`, `broadcast` | expects the index lock held |
 /// | `wait` | expects the index lock held, gives it away meanwhile |
 ///
 /// The lock is also the lock of whatever belongs to the same file: its owner guards its own tables with it, and waits on it for changes of them.
@@ -174,6 +174,24 @@ public final class PageIndex: @unchecked Sendable {
       shift += fanOutShift
     }
     return needed
+  }
+
+  /// Nodes that storing entries for single pages, or for folios within a node, in this range can use as the tree is now: none where there is a node for all of
+  /// them, else `nodesNeeded`. Expects the lock held; ask again whenever it was not.
+  package func nodesToStore(from first: UInt64, through last: UInt64) -> Int {
+    // An entry over a whole node sits at the level above.
+    if last - first < slotMask, first >> UInt64(fanOutShift) == last >> UInt64(fanOutShift) {
+      var entry = Entry(word: root.loadRelaxed())
+      if entry.isNode, last >> pageShift(entry) <= slotMask {
+        while entry.isNode {
+          let node = unsafe Node(
+            slots: UnsafeMutableRawPointer(bitPattern: entry.nodeSlots).unsafelyUnwrapped)
+          if node.shift == 0 { return 0 }
+          entry = Entry(word: node.slot(Int(first >> UInt64(node.shift) & slotMask)).loadRelaxed())
+        }
+      }
+    }
+    return nodesNeeded(from: first, through: last)
   }
 
   /// Most nodes that `storeHole`, or erasing, can use in a range of a confined index: those on the ways to its two ends.

@@ -17,43 +17,80 @@ extension FileCore {
     _ pages: ClosedRange<UInt64>, execution: StoreExecution, purpose: FillPurpose = .demand,
     operation: CacheError.Operation, holding: @escaping @Sendable (UInt64) -> Void
   ) throws(CacheError) -> [Fill] {
-    guard let pages = try learnHole(pages, purpose: purpose) else { return [] }
-    var awaited: [Fill] = []
-    var started: [(Fill, [PlannedFolio])] = []
-    let closing = index.withLock {
-      if unsafe isClosing { return true }
-      var page = pages.lowerBound
-      // What the file does not have, or its store not yet, is no matter of a fill.
-      let end = unsafe pageCount(min(length, storeState.size))
-      while page <= pages.upperBound, page < end {
-        if let other = unsafe fills.first(from: page, through: page) {
-          awaited.append(other)
-          page = other.last + 1
-        } else if let last = lastPresent(from: page, through: pages.upperBound) {
-          page = last + 1
-        } else {
-          let plan = planFill(
-            from: page, through: min(pages.upperBound, end - 1), filePages: end, isAhead: purpose.isAhead)
-          let fill = Fill(first: plan[0].page, last: plan[plan.count - 1].lastPage, mark: purpose.mark)
-          unsafe fills.insert(fill)
-          started.append((fill, plan))
-          awaited.append(fill)
-          page = fill.last + 1
-        }
-      }
-      return false
+    var pages = pages
+    var found = index.withLock { mayLieInHole(pages.lowerBound) ? nil : planFills(pages, purpose: purpose) }
+    if found == nil {
+      guard let rest = try learnHole(pages, purpose: purpose) else { return [] }
+      pages = rest
+      found = index.withLock { planFills(rest, purpose: purpose) }
     }
-    if closing { throw error(operation, byteRange(from: pages.lowerBound, through: pages.upperBound), .closed) }
+    guard let plans = found, !plans.isClosing else {
+      throw error(operation, byteRange(from: pages.lowerBound, through: pages.upperBound), .closed)
+    }
     let record = engine.domain.record()
-    record.counter(Counter.joinedFills).addAsOnlyWriter(UInt64(awaited.count - started.count))
+    record.counter(Counter.joinedFills).addAsOnlyWriter(UInt64(plans.awaited.count - plans.started.count))
     var hasFrames = true
-    for (fill, plan) in started {
-      if !perform(fill, plan, execution: execution, purpose: purpose, operation: operation, holding: holding) {
-        hasFrames = false
-      }
+    for plan in plans.started {
+      let isTold = perform(
+        plan, stored: plans.storedSize, quiet: plans.quietChanges, execution: execution, purpose: purpose,
+        operation: operation, holding: holding)
+      if !isTold { hasFrames = false }
     }
     guard hasFrames else { throw noFrames(operation, byteRange(from: pages.lowerBound, through: pages.upperBound)) }
-    return awaited
+    return plans.awaited
+  }
+
+  /// What one look at the file, with its lock held, says of pages that are missing.
+  private struct FillPlans {
+    var isClosing = false
+    /// Fills that were under way, and those below, in the order of their pages.
+    var awaited: [Fill] = []
+    /// Fills that are in the file's table now, and have to be performed.
+    var started: [PlannedFill] = []
+    /// Bytes that the store has, at least, while the pages are claimed.
+    var storedSize: Int64 = 0
+    /// See `quietChanges`.
+    var quietChanges: UInt64?
+  }
+
+  private struct PlannedFill {
+    let fill: Fill
+    let folios: [PlannedFolio]
+    /// Index nodes to have in hand.
+    let nodes: Int
+  }
+
+  /// Plans fills for what nobody brings yet, and puts them into the file's table. Expects the index lock held.
+  private func planFills(_ pages: ClosedRange<UInt64>, purpose: FillPurpose) -> FillPlans {
+    var plans = FillPlans()
+    if unsafe isClosing {
+      plans.isClosing = true
+      return plans
+    }
+    plans.storedSize = unsafe storeState.size
+    plans.quietChanges = quietChanges
+    var page = pages.lowerBound
+    // What the file does not have, or its store not yet, is no matter of a fill.
+    let end = pageCount(min(length, plans.storedSize))
+    while page <= pages.upperBound, page < end {
+      if let other = unsafe fills.first(from: page, through: page) {
+        plans.awaited.append(other)
+        page = other.last + 1
+      } else if let last = lastPresent(from: page, through: pages.upperBound) {
+        page = last + 1
+      } else {
+        let folios = planFill(
+          from: page, through: min(pages.upperBound, end - 1), filePages: end, isAhead: purpose.isAhead)
+        let fill = Fill(first: folios[0].page, last: folios[folios.count - 1].lastPage, mark: purpose.mark)
+        unsafe fills.insert(fill)
+        plans.awaited.append(fill)
+        plans.started.append(
+          PlannedFill(
+            fill: fill, folios: folios, nodes: index.nodesToStore(from: fill.first, through: fill.last)))
+        page = fill.last + 1
+      }
+    }
+    return plans
   }
 
   /// A folio that a fill wants: where, and how large.
@@ -121,11 +158,16 @@ extension FileCore {
   }
 
   /// Gives a planned fill its frames and sends it to the store.
+  /// - Parameters:
+  ///   - stored: bytes that the store has, at least. Nobody makes it shorter while the pages are claimed, and what it has got since then is zero where the
+  ///     cache had nothing.
+  ///   - quiet: `quietChanges` when the fill was planned.
   /// - Returns: false if nobody is told that there were no frames, because nobody asked for these bytes.
   private func perform(
-    _ fill: Fill, _ plan: [PlannedFolio], execution: StoreExecution, purpose: FillPurpose,
+    _ plan: PlannedFill, stored: Int64, quiet: UInt64?, execution: StoreExecution, purpose: FillPurpose,
     operation: CacheError.Operation, holding: @escaping @Sendable (UInt64) -> Void
   ) -> Bool {
+    let fill = plan.fill
     engine.domain.record().counter(Counter.fills).addAsOnlyWriter(1)
     func refuse(_ error: CacheError) -> Bool {
       // A reader may have joined a fill that was not to make room for itself: he looks again, and makes it.
@@ -134,25 +176,23 @@ extension FileCore {
     }
     let folios: [FillFolio]
     do throws(CacheError) {
-      folios = try allocateFolios(plan, mayEvict: purpose.mayEvict, operation: operation)
+      folios = try allocateFolios(plan.folios, mayEvict: purpose.mayEvict, operation: operation)
     } catch {
       return refuse(error)
     }
-    // The worst case of nodes is in hand before the store is asked: what it delivers finds a place.
-    let reserved = engine.reserveNodes(for: index, from: fill.first, through: fill.last, mayEvict: purpose.mayEvict)
-    guard let nodes = reserved else {
+    // The nodes that are missing are in hand before the store is asked: what it delivers finds a place.
+    var nodes = NodeReserve(for: index)
+    guard engine.fill(&nodes, to: plan.nodes, mayEvict: purpose.mayEvict) else {
       for folio in folios { engine.pool.free(folio.frame) }
       return refuse(noFrames(operation, byteRange(from: fill.first, through: fill.last)))
     }
-    // Nobody makes the store shorter while the pages are claimed.
-    let stored = index.withLock { unsafe storeState.size }
     let range = byteRange(from: fill.first, through: fill.last, length: min(length, stored))
     let request = unsafe StoreReadRequest(
       offset: range.lowerBound, segments: segments(of: folios), execution: execution)
     engine.fillsAtStores.add(1)
     let pending = PendingFill(
-      file: self, fill: fill, folios: folios, range: range, nodes: nodes, purpose: purpose, operation: operation,
-      holding: holding)
+      file: self, fill: fill, folios: folios, range: range, nodes: nodes, quiet: quiet, purpose: purpose,
+      operation: operation, holding: holding)
     store.read(request) { pending.complete($0) }
     return true
   }
@@ -161,6 +201,10 @@ extension FileCore {
   private func allocateFolios(
     _ plan: [PlannedFolio], mayEvict: Bool, operation: CacheError.Operation
   ) throws(CacheError) -> [FillFolio] {
+    // The usual one: no array but that of what it returns.
+    if plan.count == 1, let frame = engine.allocateFrames(order: plan[0].order, mayEvict: mayEvict) {
+      return [FillFolio(page: plan[0].page, order: plan[0].order, frame: frame)]
+    }
     var folios: [FillFolio] = []
     var wanted = Array(plan.reversed())
     while let next = wanted.popLast() {
@@ -191,95 +235,5 @@ extension FileCore {
       }
     }
     return unsafe segments
-  }
-
-  /// Takes what the store delivered into the index, or throws it away. Any thread.
-  func finish(
-    _ fill: Fill, _ folios: [FillFolio], _ range: Range<Int64>, _ result: Result<Int, StoreError>,
-    _ nodes: consuming NodeReserve, purpose: FillPurpose, operation: CacheError.Operation, holding: (UInt64) -> Void
-  ) {
-    engine.fillsAtStores.add(-1)
-    let record = engine.domain.record()
-    let failure = failure(of: result, range)
-    if let failure {
-      // Nobody has seen these frames: they need no grace period.
-      for folio in folios { engine.pool.free(folio.frame) }
-      nodes.giveBack()
-      record.counter(Counter.failedFills).addAsOnlyWriter(1)
-      conclude(fill, .failure(error(operation, range, .store(failure))))
-      return
-    }
-    record.counter(Counter.filledBytes).addAsOnlyWriter(UInt64(range.count))
-    tenant?.filledBytes.add(range.count)
-    if keeps(.tailZeroed) { zeroTail(folios, end: range.upperBound) }
-    for folio in folios {
-      let metadata = engine.pool.table[folio.frame]
-      metadata.owner.storeRelaxed(number)
-      metadata.page.storeRelaxed(folio.page)
-      metadata.setState(.cached, order: folio.order)
-      // One reference for the index, one for the caller.
-      metadata.thaw(to: 2)
-    }
-    let isStored = index.withLock {
-      // The tree may have grown since the nodes were reserved: then whoever waits tries again.
-      guard nodes.count >= index.nodesNeeded(from: fill.first, through: fill.last) else { return false }
-      for folio in folios {
-        let old = index.locate(folio.page)?.entry
-        index.store(folio.page, order: folio.order, reserve: &nodes) { page in
-          // Version 0: the frame has had a grace period since it last had any.
-          .folio(
-            arenaOffset: (folio.frame + (page - folio.page)) << UInt64(engine.pool.frameShift), order: folio.order,
-            version: 0)
-        }
-        engine.admit(folio.frame, inPlaceOf: old, for: purpose)
-        tenant?.residentFrames.add(1 << folio.order)
-      }
-      if let mark = fill.mark, let location = index.locate(mark) { index.setReadAheadMark(location) }
-      return true
-    }
-    nodes.giveBack()
-    if isStored {
-      for folio in folios { holding(folio.frame) }
-    } else {
-      for folio in folios {
-        _ = engine.pool.table[folio.frame].freeze(expecting: 2)
-        engine.pool.free(folio.frame)
-      }
-    }
-    conclude(fill, .success(()))
-  }
-
-  /// What is wrong with what the store delivered.
-  func failure(of result: Result<Int, StoreError>, _ range: Range<Int64>) -> StoreError? {
-    switch result {
-    case .failure(let error): return error
-    case .success(let count) where count < range.count:
-      return StoreError(
-        operation: .read, store: name, range: range,
-        cause: .shrank(expected: range.upperBound, actual: range.lowerBound + Int64(max(0, count))))
-    case .success:
-      return changeByOthers(operation: .read, range: range)
-    }
-  }
-
-  /// Zeroes what lies past the end of the file in the last folio (P4, B3). The store may have delivered something there: the file may
-  /// have grown since.
-  private func zeroTail(_ folios: [FillFolio], end: Int64) {
-    for folio in folios {
-      let count = engine.pool.frameByteCount << folio.order
-      let start = Int64(folio.page << UInt64(engine.pool.frameShift))
-      let valid = Int(max(0, min(Int64(count), end - start)))
-      if valid < count { unsafe zeroBytes(engine.pool.address(of: folio.frame) + valid, count: count - valid) }
-    }
-  }
-
-  private func conclude(_ fill: Fill, _ outcome: Result<Void, CacheError>) {
-    let calls = index.withLock {
-      unsafe fills.remove(fill)
-      if unsafe isClosing { index.broadcast() }
-      return grantLocked()
-    }
-    fill.finish(outcome)
-    for call in calls { call() }
   }
 }

@@ -8,6 +8,12 @@ import Primitives
 // them, what it said is kept only if nobody who could have changed it, or written back what only the cache knew, has had a claim on the file since before
 // the question.
 extension FileCore {
+  /// Whether a missing page may lie in a hole that the index does not know, so that `learnHole` has to find out. Expects the index lock held.
+  func mayLieInHole(_ page: UInt64) -> Bool {
+    let start = Int64(page << frameShift)
+    return unsafe start < length && (start >= storeState.size || storeState.mayHaveHoles)
+  }
+
   /// Learns whether missing pages lie in a hole, and stores entries for it.
   /// - Parameter missing: pages that the caller has claimed, and of which he holds what is there: what is not, nobody else brings.
   /// - Returns: the pages to fill from the store, from the first missing one on; nil if that is now known to be in a hole.

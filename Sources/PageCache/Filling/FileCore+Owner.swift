@@ -19,14 +19,59 @@ extension FileCore {
     }
     return index.withLock {
       guard quietChanges == before, unsafe storeState.differs(from: status) else { return nil }
-      return unsafe StoreError(
-        operation: operation, store: name, range: range,
-        cause: .changedByOthers(expectedSize: storeState.size, actualSize: status.size))
+      return change(to: status, operation: operation, range)
     }
   }
 
+  /// What is known of changes by others before the lock is taken.
+  enum OwnerLook {
+    /// Nothing is to be compared: it has been, or it would say nothing.
+    case done
+    /// The store was asked. What it said counts if the changes begun are still so many.
+    case asked(StoreStatus, changes: UInt64)
+    /// The changes begun were not known, or the store has not been asked since.
+    case needed
+  }
+
+  enum OwnerVerdict {
+    case unchanged
+    case changed(StoreError)
+    /// The store has to be asked, by `changeByOthers`.
+    case unclear
+  }
+
+  /// Asks the store as `changeByOthers` does, for somebody who has had the lock, and will have it again, anyway.
+  /// - Parameter changes: `quietChanges` as it was then.
+  func lookAtOwner(since changes: UInt64?) -> OwnerLook {
+    guard ownership == .exclusive else { return .done }
+    guard let changes else { return .needed }
+    guard let status = try? store.status() else { return .done }
+    return .asked(status, changes: changes)
+  }
+
+  /// What a look tells. Expects the index lock held.
+  func ownerVerdict(_ look: OwnerLook, range: Range<Int64>?) -> OwnerVerdict {
+    switch look {
+    case .done: return .unchanged
+    // As long as the stamp is not known, asking says nothing.
+    case .needed: return quietChanges == nil ? .unchanged : .unclear
+    case .asked(let status, let changes):
+      guard let now = quietChanges else { return .unchanged }
+      guard now == changes else { return .unclear }
+      return unsafe storeState.differs(from: status)
+        ? .changed(change(to: status, operation: .read, range)) : .unchanged
+    }
+  }
+
+  /// Expects the index lock held.
+  private func change(to status: StoreStatus, operation: StoreError.Operation, _ range: Range<Int64>?) -> StoreError {
+    unsafe StoreError(
+      operation: operation, store: name, range: range,
+      cause: .changedByOthers(expectedSize: storeState.size, actualSize: status.size))
+  }
+
   /// The changes begun, if none is under way and the stamp is known. Expects the index lock held.
-  private var quietChanges: UInt64? {
+  var quietChanges: UInt64? {
     unsafe isBeingChanged || storeState.stamp == nil ? nil : changesBegun
   }
 }

@@ -52,6 +52,8 @@ final class FrameBudget: Sendable {
       for _ in 0..<count { reserve(1) }
       return
     }
+    // Nobody waits, and they are there: nothing to wait on is made.
+    if tryReserve(count) { return }
     let event = Event()
     reserve(count) { event.set() }
     event.wait()

@@ -13,6 +13,7 @@ final class PendingFill: @unchecked Sendable {
     let folios: [FillFolio]
     let range: Range<Int64>
     var nodes: NodeReserve
+    let quiet: UInt64?
     let purpose: FillPurpose
     let operation: CacheError.Operation
     let holding: @Sendable (UInt64) -> Void
@@ -26,13 +27,13 @@ final class PendingFill: @unchecked Sendable {
 
   init(
     file: FileCore, fill: Fill, folios: [FillFolio], range: Range<Int64>, nodes: consuming NodeReserve,
-    purpose: FillPurpose, operation: CacheError.Operation, holding: @escaping @Sendable (UInt64) -> Void
+    quiet: UInt64?, purpose: FillPurpose, operation: CacheError.Operation, holding: @escaping @Sendable (UInt64) -> Void
   ) {
     storeName = file.name
     self.range = range
     work = Work(
-      file: file, fill: fill, folios: folios, range: range, nodes: nodes, purpose: purpose, operation: operation,
-      holding: holding)
+      file: file, fill: fill, folios: folios, range: range, nodes: nodes, quiet: quiet, purpose: purpose,
+      operation: operation, holding: holding)
   }
 
   deinit {
@@ -54,9 +55,11 @@ final class PendingFill: @unchecked Sendable {
     let fill = work.fill
     let folios = work.folios
     let range = work.range
+    let quiet = work.quiet
     let purpose = work.purpose
     let operation = work.operation
     let holding = work.holding
-    file.finish(fill, folios, range, result, work.nodes, purpose: purpose, operation: operation, holding: holding)
+    file.finish(
+      fill, folios, range, result, work.nodes, quiet: quiet, purpose: purpose, operation: operation, holding: holding)
   }
 }

@@ -17,7 +17,7 @@ final class SlowRead: Sendable {
   private let frames: Int
   private let monitor = Monitor()
   // Guarded by `monitor`: head frames, each with a reference of ours.
-  nonisolated(unsafe) private var held: Set<UInt64> = []
+  nonisolated(unsafe) private var held = HeldFolios()
   nonisolated(unsafe) private var reserved = 0
   nonisolated(unsafe) private var claim: RangeClaim?
   nonisolated(unsafe) private var isReleased = false
@@ -40,16 +40,16 @@ final class SlowRead: Sendable {
 
   /// Gives back everything that is held, claimed and reserved. Explicitly, once the copy is made: a store may keep what leads here for longer.
   func release() {
-    let (heads, claim, frames) = monitor.withLock { () -> (Set<UInt64>, RangeClaim?, Int) in
+    let (heads, claim, frames) = monitor.withLock { () -> (HeldFolios, RangeClaim?, Int) in
       defer {
-        unsafe held = []
+        unsafe held = HeldFolios()
         unsafe reserved = 0
         unsafe self.claim = nil
         unsafe isReleased = true
       }
       return unsafe (held, self.claim, reserved)
     }
-    for head in heads { file.engine.pool.giveBackReference(head) }
+    heads.forEach { file.engine.pool.giveBackReference($0) }
     if let claim { file.letGo(claim) }
     if frames > 0 { file.engine.budget.giveBack(frames) }
   }
@@ -57,9 +57,12 @@ final class SlowRead: Sendable {
   /// Waits for the frames this read can need, and for its turn. Not if the caller has a claim on the pages already, and the frames.
   func begin() {
     file.engine.budget.reserve(frames)
-    monitor.withLock { unsafe reserved = frames }
     let granted = file.claim(claimed, .reading)
-    monitor.withLock { unsafe claim = granted }
+    // Nobody else has this yet, so that nobody releases it in between.
+    monitor.withLock {
+      unsafe reserved = frames
+      unsafe claim = granted
+    }
   }
 
   /// The same for a task, which gives its thread away meanwhile.
@@ -122,7 +125,7 @@ final class SlowRead: Sendable {
 
   /// Keeps a reference that was counted for us: or gives it back, if it came too late or twice.
   private func take(_ head: UInt64) {
-    let isKept = monitor.withLock { unsafe !isReleased && held.insert(head).inserted }
+    let isKept = monitor.withLock { unsafe !isReleased && held.insert(head) }
     if !isKept { file.engine.pool.giveBackReference(head) }
   }
 
@@ -168,5 +171,31 @@ extension FileCore {
     return min(
       configuration.framesOfOneCall,
       configuration.frames(forPages: pages.count, nodeByteCount: nodes * index.geometry.nodeByteCount))
+  }
+}
+
+/// Head frames of folios that are held. The first few take no memory of their own: most reads hold one.
+private struct HeldFolios {
+  private var few = InlineArray<4, UInt64>(repeating: 0)
+  private var count = 0
+  private var rest: Set<UInt64> = []
+
+  func contains(_ head: UInt64) -> Bool {
+    for place in 0..<count where few[place] == head { return true }
+    return !rest.isEmpty && rest.contains(head)
+  }
+
+  /// - Returns: false if it is there already.
+  mutating func insert(_ head: UInt64) -> Bool {
+    if contains(head) { return false }
+    if count == few.count { return rest.insert(head).inserted }
+    few[count] = head
+    count += 1
+    return true
+  }
+
+  func forEach(_ body: (UInt64) -> Void) {
+    for place in 0..<count { body(few[place]) }
+    for head in rest { body(head) }
   }
 }

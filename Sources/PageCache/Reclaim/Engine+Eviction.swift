@@ -27,15 +27,6 @@ extension Engine {
     return frame
   }
 
-  /// Nodes for a change of a range of pages, or nil when there is no room for them.
-  func reserveNodes(
-    for index: PageIndex, from first: UInt64, through last: UInt64, mayEvict: Bool = true
-  ) -> NodeReserve? {
-    var reserve = NodeReserve(for: index)
-    guard fill(&reserve, to: index.nodesNeeded(from: first, through: last), mayEvict: mayEvict) else { return nil }
-    return reserve
-  }
-
   /// Fills a reserve up to so many nodes; false when there is no room for them.
   func fill(_ reserve: inout NodeReserve, to needed: Int, mayEvict: Bool = true) -> Bool {
     if reserve.count >= needed { return true }

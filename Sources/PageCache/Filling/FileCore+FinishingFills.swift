@@ -1,0 +1,153 @@
+import BackingStores
+import Folios
+import PageIndex
+import Primitives
+
+extension FileCore {
+  /// Takes what the store delivered into the index, or throws it away. Any thread.
+  /// - Parameter quiet: `quietChanges` when the fill was planned.
+  func finish(
+    _ fill: Fill, _ folios: [FillFolio], _ range: Range<Int64>, _ result: Result<Int, StoreError>,
+    _ nodes: consuming NodeReserve, quiet: UInt64?, purpose: FillPurpose, operation: CacheError.Operation,
+    holding: (UInt64) -> Void
+  ) {
+    engine.fillsAtStores.add(-1)
+    var failure = failure(ofAnswer: result, range)
+    var owner = OwnerLook.done
+    if failure == nil { owner = lookAtOwner(since: quiet) }
+    if failure == nil {
+      if keeps(.tailZeroed) { zeroTail(folios, end: range.upperBound) }
+      for folio in folios {
+        let metadata = engine.pool.table[folio.frame]
+        metadata.owner.storeRelaxed(number)
+        metadata.page.storeRelaxed(folio.page)
+        metadata.setState(.cached, order: folio.order)
+        // One reference for the index, one for the caller.
+        metadata.thaw(to: 2)
+      }
+    }
+    var isStored = false
+    var calls: [@Sendable () -> Void] = []
+    while failure == nil {
+      // All in one hold of the lock: nobody has looked for the pages between the check and the entries, or finds entries and the fill too.
+      let step = index.withLock { () -> FinishStep in
+        switch ownerVerdict(owner, range: range) {
+        case .changed(let error): return .failed(error)
+        case .unclear: return .owner
+        case .unchanged: break
+        }
+        // The tree may have lost nodes since they were counted, or have grown.
+        guard nodes.count >= index.nodesToStore(from: fill.first, through: fill.last) else { return .nodes }
+        store(folios, of: fill, reserve: &nodes, purpose: purpose)
+        isStored = true
+        calls = removeLocked(fill)
+        return .over
+      }
+      switch step {
+      case .over: break
+      case .failed(let error): failure = error
+      case .owner:
+        failure = changeByOthers(operation: .read, range: range)
+        owner = .done
+        continue
+      case .nodes:
+        // Those that are to be had without making room for them: this may be a thread of the store's. Else whoever waits tries again.
+        if engine.fill(
+          &nodes, to: index.nodesNeeded(from: fill.first, through: fill.last), mayEvict: false)
+        {
+          continue
+        }
+        calls = index.withLock { removeLocked(fill) }
+      }
+      break
+    }
+    nodes.giveBack()
+    let record = engine.domain.record()
+    if let failure {
+      // Nobody has seen these frames: they need no grace period.
+      drop(folios)
+      record.counter(Counter.failedFills).addAsOnlyWriter(1)
+      return conclude(fill, .failure(error(operation, range, .store(failure))))
+    }
+    record.counter(Counter.filledBytes).addAsOnlyWriter(UInt64(range.count))
+    if isStored { for folio in folios { holding(folio.frame) } } else { drop(folios) }
+    fill.finish(.success(()))
+    for call in calls { call() }
+  }
+
+  private enum FinishStep {
+    case over
+    case failed(StoreError)
+    /// Whether somebody else has changed the store has to be found out.
+    case owner
+    /// More nodes are needed.
+    case nodes
+  }
+
+  /// Stores the entries of what was brought. Expects the index lock held.
+  private func store(_ folios: [FillFolio], of fill: Fill, reserve: inout NodeReserve, purpose: FillPurpose) {
+    for folio in folios {
+      let old = index.locate(folio.page)?.entry
+      index.store(folio.page, order: folio.order, reserve: &reserve) { page in
+        // Version 0: the frame has had a grace period since it last had any.
+        .folio(
+          arenaOffset: (folio.frame + (page - folio.page)) << UInt64(engine.pool.frameShift), order: folio.order,
+          version: 0)
+      }
+      engine.admit(folio.frame, inPlaceOf: old, for: purpose)
+    }
+    if let mark = fill.mark, let location = index.locate(mark) { index.setReadAheadMark(location) }
+  }
+
+  /// Frees the frames of folios that no index has named.
+  private func drop(_ folios: [FillFolio]) {
+    for folio in folios {
+      // Not where it is frozen still.
+      _ = engine.pool.table[folio.frame].freeze(expecting: 2)
+      engine.pool.free(folio.frame)
+    }
+  }
+
+  /// What is wrong with what the store delivered, and with the store.
+  func failure(of result: Result<Int, StoreError>, _ range: Range<Int64>) -> StoreError? {
+    failure(ofAnswer: result, range) ?? changeByOthers(operation: .read, range: range)
+  }
+
+  /// What is wrong with what the store delivered.
+  private func failure(ofAnswer result: Result<Int, StoreError>, _ range: Range<Int64>) -> StoreError? {
+    switch result {
+    case .failure(let error): return error
+    case .success(let count) where count < range.count:
+      return StoreError(
+        operation: .read, store: name, range: range,
+        cause: .shrank(expected: range.upperBound, actual: range.lowerBound + Int64(max(0, count))))
+    case .success: return nil
+    }
+  }
+
+  /// Zeroes what lies past the end of the file in the last folio (P4, B3). The store may have delivered something there: the file may
+  /// have grown since.
+  private func zeroTail(_ folios: [FillFolio], end: Int64) {
+    for folio in folios {
+      let count = engine.pool.frameByteCount << folio.order
+      let start = Int64(folio.page << UInt64(engine.pool.frameShift))
+      let valid = Int(max(0, min(Int64(count), end - start)))
+      if valid < count { unsafe zeroBytes(engine.pool.address(of: folio.frame) + valid, count: count - valid) }
+    }
+  }
+
+  /// Takes a fill out of the table and announces its outcome.
+  func conclude(_ fill: Fill, _ outcome: Result<Void, CacheError>) {
+    let calls = index.withLock { removeLocked(fill) }
+    fill.finish(outcome)
+    for call in calls { call() }
+  }
+
+  /// Takes a fill out of the table. Expects the index lock held.
+  /// - Returns: whom to call once the lock is free, and the outcome is announced.
+  private func removeLocked(_ fill: Fill) -> [@Sendable () -> Void] {
+    unsafe fills.remove(fill)
+    if unsafe isClosing { index.broadcast() }
+    return grantLocked()
+  }
+}
