@@ -40,8 +40,7 @@
       // Acquire pairs with the release in `unlock`: what the last owner did comes before.
       if unsafe !words[0].compareExchange(
         expected: 0, desired: 1, successOrdering: .acquiring, failureOrdering: .relaxed
-      )
-      .exchanged {
+      ).exchanged {
         lockSlowly()
       }
     }

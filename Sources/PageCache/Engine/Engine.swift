@@ -32,6 +32,8 @@ final class Engine: Sendable {
   let readAheads = SharedCounter()
   /// Orders of folios that are made.
   let orders: ClosedRange<Int>
+  /// Frames that one call can need at most: the configuration's, worked out once.
+  let framesOfOneCall: Int
   let policy: any ReclaimPolicy
   /// Frames that have been evicted: the clock of what has gone.
   let goneFrames = InlineWord(0)
@@ -55,6 +57,7 @@ final class Engine: Sendable {
     guard problems.isEmpty else { throw refuse(.configuration(problems)) }
     self.configuration = configuration
     orders = configuration.usedOrders
+    framesOfOneCall = configuration.framesOfOneCall
     policy =
       switch configuration.reclaim {
       case .s3FIFO: S3FIFO()

@@ -16,11 +16,11 @@ extension FileCore {
   func fill(
     _ pages: ClosedRange<UInt64>, execution: StoreExecution, purpose: FillPurpose = .demand,
     operation: CacheError.Operation, holding: @escaping @Sendable (UInt64) -> Void
-  ) throws(CacheError) -> [Fill] {
+  ) throws(CacheError) -> ShortList<Fill> {
     var pages = pages
     var found = index.withLock { mayLieInHole(pages.lowerBound) ? nil : planFills(pages, purpose: purpose) }
     if found == nil {
-      guard let rest = try learnHole(pages, purpose: purpose) else { return [] }
+      guard let rest = try learnHole(pages, purpose: purpose) else { return ShortList() }
       pages = rest
       found = index.withLock { planFills(rest, purpose: purpose) }
     }
@@ -44,9 +44,9 @@ extension FileCore {
   private struct FillPlans {
     var isClosing = false
     /// Fills that were under way, and those below, in the order of their pages.
-    var awaited: [Fill] = []
+    var awaited = ShortList<Fill>()
     /// Fills that are in the file's table now, and have to be performed.
-    var started: [PlannedFill] = []
+    var started = ShortList<PlannedFill>()
     /// Bytes that the store has, at least, while the pages are claimed.
     var storedSize: Int64 = 0
     /// See `quietChanges`.
@@ -55,7 +55,7 @@ extension FileCore {
 
   private struct PlannedFill {
     let fill: Fill
-    let folios: [PlannedFolio]
+    let folios: ShortList<PlannedFolio>
     /// Index nodes to have in hand.
     let nodes: Int
   }
@@ -117,9 +117,9 @@ extension FileCore {
   /// Chooses folios for a run of missing pages. Expects the index lock held; the first page is missing.
   private func planFill(
     from first: UInt64, through last: UInt64, filePages: UInt64, isAhead: Bool
-  ) -> [PlannedFolio] {
+  ) -> ShortList<PlannedFolio> {
     let wanted = isAhead ? orders.upperBound : preferredOrder(first: first)
-    var plan: [PlannedFolio] = []
+    var plan = ShortList<PlannedFolio>()
     var page = first
     while page <= last {
       if page > first,
@@ -174,7 +174,7 @@ extension FileCore {
       conclude(fill, purpose.mayEvict ? .failure(error) : .success(()))
       return purpose.mayEvict
     }
-    let folios: [FillFolio]
+    let folios: ShortList<FillFolio>
     do throws(CacheError) {
       folios = try allocateFolios(plan.folios, mayEvict: purpose.mayEvict, operation: operation)
     } catch {
@@ -199,13 +199,13 @@ extension FileCore {
 
   /// Frames for every planned folio, smaller ones where no large block is to be had.
   private func allocateFolios(
-    _ plan: [PlannedFolio], mayEvict: Bool, operation: CacheError.Operation
-  ) throws(CacheError) -> [FillFolio] {
-    // The usual one: no array but that of what it returns.
+    _ plan: ShortList<PlannedFolio>, mayEvict: Bool, operation: CacheError.Operation
+  ) throws(CacheError) -> ShortList<FillFolio> {
+    // The usual one: no array.
     if plan.count == 1, let frame = engine.allocateFrames(order: plan[0].order, mayEvict: mayEvict) {
-      return [FillFolio(page: plan[0].page, order: plan[0].order, frame: frame)]
+      return ShortList(FillFolio(page: plan[0].page, order: plan[0].order, frame: frame))
     }
-    var folios: [FillFolio] = []
+    var folios = ShortList<FillFolio>()
     var wanted = Array(plan.reversed())
     while let next = wanted.popLast() {
       if let frame = engine.allocateFrames(order: next.order, mayEvict: mayEvict, for: tenant) {
@@ -223,7 +223,7 @@ extension FileCore {
   }
 
   /// The memory of the folios in file order, adjacent frames joined.
-  private func segments(of folios: [FillFolio]) -> [UnsafeMutableRawBufferPointer] {
+  private func segments(of folios: ShortList<FillFolio>) -> [UnsafeMutableRawBufferPointer] {
     var segments: [UnsafeMutableRawBufferPointer] = unsafe []
     for folio in folios {
       let address = unsafe engine.pool.address(of: folio.frame)

@@ -7,32 +7,25 @@ extension FileCore {
   /// Takes what the store delivered into the index, or throws it away. Any thread.
   /// - Parameter quiet: `quietChanges` when the fill was planned.
   func finish(
-    _ fill: Fill, _ folios: [FillFolio], _ range: Range<Int64>, _ result: Result<Int, StoreError>,
+    _ fill: Fill, _ folios: ShortList<FillFolio>, _ range: Range<Int64>, _ result: Result<Int, StoreError>,
     _ nodes: consuming NodeReserve, quiet: UInt64?, purpose: FillPurpose, operation: CacheError.Operation,
     holding: (UInt64) -> Void
   ) {
     engine.fillsAtStores.add(-1)
-    var failure = failure(ofAnswer: result, range)
-    var owner = OwnerLook.done
-    if failure == nil { owner = lookAtOwner(since: quiet) }
-    if failure == nil {
-      if keeps(.tailZeroed) { zeroTail(folios, end: range.upperBound) }
-      for folio in folios {
-        let metadata = engine.pool.table[folio.frame]
-        metadata.owner.storeRelaxed(number)
-        metadata.page.storeRelaxed(folio.page)
-        metadata.setState(.cached, order: folio.order)
-        // One reference for the index, one for the caller.
-        metadata.thaw(to: 2)
-      }
+    if let failure = failure(ofAnswer: result, range) {
+      nodes.giveBack()
+      return fail(fill, folios, range, failure, operation: operation)
     }
+    var owner = lookAtOwner(since: quiet)
+    prepare(folios, end: range.upperBound)
     var isStored = false
     var calls: [@Sendable () -> Void] = []
-    while failure == nil {
-      // All in one hold of the lock: nobody has looked for the pages between the check and the entries, or finds entries and the fill too.
+    // Twice at most for each of two reasons: the owner is looked at once more, and nodes are counted for the worst case then.
+    while true {
+      // All in one hold of the lock: what the owner's stamp is compared with is what is known when the entries are stored.
       let step = index.withLock { () -> FinishStep in
-        switch ownerVerdict(owner, range: range) {
-        case .changed(let error): return .failed(error)
+        switch ownerVerdict(owner) {
+        case .changed(let expected, let actual): return .changed(expectedSize: expected, actualSize: actual)
         case .unclear: return .owner
         case .unchanged: break
         }
@@ -45,16 +38,20 @@ extension FileCore {
       }
       switch step {
       case .over: break
-      case .failed(let error): failure = error
+      case .changed(let expected, let actual):
+        nodes.giveBack()
+        let failure = changeError(expected, actual, operation: .read, range)
+        return fail(fill, folios, range, failure, operation: operation)
       case .owner:
-        failure = changeByOthers(operation: .read, range: range)
+        if let failure = changeByOthers(operation: .read, range: range) {
+          nodes.giveBack()
+          return fail(fill, folios, range, failure, operation: operation)
+        }
         owner = .done
         continue
       case .nodes:
         // Those that are to be had without making room for them: this may be a thread of the store's. Else whoever waits tries again.
-        if engine.fill(
-          &nodes, to: index.nodesNeeded(from: fill.first, through: fill.last), mayEvict: false)
-        {
+        if engine.fill(&nodes, to: index.nodesNeeded(from: fill.first, through: fill.last), mayEvict: false) {
           continue
         }
         calls = index.withLock { removeLocked(fill) }
@@ -62,22 +59,38 @@ extension FileCore {
       break
     }
     nodes.giveBack()
-    let record = engine.domain.record()
-    if let failure {
-      // Nobody has seen these frames: they need no grace period.
-      drop(folios)
-      record.counter(Counter.failedFills).addAsOnlyWriter(1)
-      return conclude(fill, .failure(error(operation, range, .store(failure))))
-    }
-    record.counter(Counter.filledBytes).addAsOnlyWriter(UInt64(range.count))
+    engine.domain.record().counter(Counter.filledBytes).addAsOnlyWriter(UInt64(range.count))
     if isStored { for folio in folios { holding(folio.frame) } } else { drop(folios) }
     fill.finish(.success(()))
     for call in calls { call() }
   }
 
+  private func fail(
+    _ fill: Fill, _ folios: ShortList<FillFolio>, _ range: Range<Int64>, _ failure: StoreError, operation: CacheError.Operation
+  ) {
+    // Nobody has seen these frames: they need no grace period.
+    drop(folios)
+    engine.domain.record().counter(Counter.failedFills).addAsOnlyWriter(1)
+    conclude(fill, .failure(error(operation, range, .store(failure))))
+  }
+
+  /// Makes folios of frames that the store has filled.
+  private func prepare(_ folios: ShortList<FillFolio>, end: Int64) {
+    if keeps(.tailZeroed) { zeroTail(folios, end: end) }
+    for folio in folios {
+      let metadata = engine.pool.table[folio.frame]
+      metadata.owner.storeRelaxed(number)
+      metadata.page.storeRelaxed(folio.page)
+      metadata.setState(.cached, order: folio.order)
+      // One reference for the index, one for the caller.
+      metadata.thaw(to: 2)
+    }
+  }
+
   private enum FinishStep {
     case over
-    case failed(StoreError)
+    /// Somebody else has changed the store.
+    case changed(expectedSize: Int64, actualSize: Int64)
     /// Whether somebody else has changed the store has to be found out.
     case owner
     /// More nodes are needed.
@@ -85,7 +98,7 @@ extension FileCore {
   }
 
   /// Stores the entries of what was brought. Expects the index lock held.
-  private func store(_ folios: [FillFolio], of fill: Fill, reserve: inout NodeReserve, purpose: FillPurpose) {
+  private func store(_ folios: ShortList<FillFolio>, of fill: Fill, reserve: inout NodeReserve, purpose: FillPurpose) {
     for folio in folios {
       let old = index.locate(folio.page)?.entry
       index.store(folio.page, order: folio.order, reserve: &reserve) { page in
@@ -100,7 +113,7 @@ extension FileCore {
   }
 
   /// Frees the frames of folios that no index has named.
-  private func drop(_ folios: [FillFolio]) {
+  private func drop(_ folios: ShortList<FillFolio>) {
     for folio in folios {
       // Not where it is frozen still.
       _ = engine.pool.table[folio.frame].freeze(expecting: 2)
@@ -127,7 +140,7 @@ extension FileCore {
 
   /// Zeroes what lies past the end of the file in the last folio (P4, B3). The store may have delivered something there: the file may
   /// have grown since.
-  private func zeroTail(_ folios: [FillFolio], end: Int64) {
+  private func zeroTail(_ folios: ShortList<FillFolio>, end: Int64) {
     for folio in folios {
       let count = engine.pool.frameByteCount << folio.order
       let start = Int64(folio.page << UInt64(engine.pool.frameShift))

@@ -19,7 +19,7 @@ extension FileCore {
     }
     return index.withLock {
       guard quietChanges == before, unsafe storeState.differs(from: status) else { return nil }
-      return change(to: status, operation: operation, range)
+      return unsafe changeError(storeState.size, status.size, operation: operation, range)
     }
   }
 
@@ -35,7 +35,7 @@ extension FileCore {
 
   enum OwnerVerdict {
     case unchanged
-    case changed(StoreError)
+    case changed(expectedSize: Int64, actualSize: Int64)
     /// The store has to be asked, by `changeByOthers`.
     case unclear
   }
@@ -50,7 +50,7 @@ extension FileCore {
   }
 
   /// What a look tells. Expects the index lock held.
-  func ownerVerdict(_ look: OwnerLook, range: Range<Int64>?) -> OwnerVerdict {
+  func ownerVerdict(_ look: OwnerLook) -> OwnerVerdict {
     switch look {
     case .done: return .unchanged
     // As long as the stamp is not known, asking says nothing.
@@ -59,15 +59,16 @@ extension FileCore {
       guard let now = quietChanges else { return .unchanged }
       guard now == changes else { return .unclear }
       return unsafe storeState.differs(from: status)
-        ? .changed(change(to: status, operation: .read, range)) : .unchanged
+        ? .changed(expectedSize: storeState.size, actualSize: status.size) : .unchanged
     }
   }
 
-  /// Expects the index lock held.
-  private func change(to status: StoreStatus, operation: StoreError.Operation, _ range: Range<Int64>?) -> StoreError {
-    unsafe StoreError(
+  func changeError(
+    _ expectedSize: Int64, _ actualSize: Int64, operation: StoreError.Operation, _ range: Range<Int64>?
+  ) -> StoreError {
+    StoreError(
       operation: operation, store: name, range: range,
-      cause: .changedByOthers(expectedSize: storeState.size, actualSize: status.size))
+      cause: .changedByOthers(expectedSize: expectedSize, actualSize: actualSize))
   }
 
   /// The changes begun, if none is under way and the stamp is known. Expects the index lock held.

@@ -10,7 +10,7 @@ final class PendingFill: @unchecked Sendable {
   private struct Work: ~Copyable {
     let file: FileCore
     let fill: Fill
-    let folios: [FillFolio]
+    let folios: ShortList<FillFolio>
     let range: Range<Int64>
     var nodes: NodeReserve
     let quiet: UInt64?
@@ -26,7 +26,7 @@ final class PendingFill: @unchecked Sendable {
   private let range: Range<Int64>
 
   init(
-    file: FileCore, fill: Fill, folios: [FillFolio], range: Range<Int64>, nodes: consuming NodeReserve,
+    file: FileCore, fill: Fill, folios: ShortList<FillFolio>, range: Range<Int64>, nodes: consuming NodeReserve,
     quiet: UInt64?, purpose: FillPurpose, operation: CacheError.Operation, holding: @escaping @Sendable (UInt64) -> Void
   ) {
     storeName = file.name

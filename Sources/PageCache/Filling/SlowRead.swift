@@ -106,7 +106,7 @@ final class SlowRead: Sendable {
 
   /// Takes references to what is there and starts fills for what is not.
   /// - Returns: fills to wait for before the next try, possibly none; nil when every folio is held.
-  private func advance(_ execution: StoreExecution, isFirst: Bool) throws(CacheError) -> [Fill]? {
+  private func advance(_ execution: StoreExecution, isFirst: Bool) throws(CacheError) -> ShortList<Fill>? {
     // What the file does not have any more need not be held.
     let count = file.pageCount(file.length)
     guard pages.lowerBound < count else { return nil }
@@ -167,10 +167,9 @@ extension FileCore {
   /// Frames that a call on some pages can need: for the pages, for large folios at both ends, and for index nodes.
   func framesNeeded(for pages: ClosedRange<UInt64>) -> Int {
     let nodes = index.nodesNeeded(from: pages.lowerBound, through: pages.upperBound) + 1
-    let configuration = engine.configuration
     return min(
-      configuration.framesOfOneCall,
-      configuration.frames(forPages: pages.count, nodeByteCount: nodes * index.geometry.nodeByteCount))
+      engine.framesOfOneCall,
+      engine.configuration.frames(forPages: pages.count, nodeByteCount: nodes * index.geometry.nodeByteCount))
   }
 }
 

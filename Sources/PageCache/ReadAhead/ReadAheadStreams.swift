@@ -47,21 +47,26 @@ struct ReadAheadStreams {
   mutating func missed(_ pages: ClosedRange<UInt64>, isSequential: Bool = false) -> ReadAheadPlan? {
     clock += 1
     let (first, count) = (pages.lowerBound, UInt64(pages.count))
-    if let number = streams.firstIndex(where: { $0.stride == 0 && continues($0, first) }) {
-      return advance(number, to: pages)
+    // One pass, and no array: this is done at every miss. The nearest access before it may be of the same stride.
+    var striding: Int?
+    var nearest: Int?
+    for number in streams.indices {
+      if streams[number].stride == 0 {
+        if continues(streams[number], first) { return advance(number, to: pages) }
+      } else if striding == nil, streams[number].start &+ streams[number].stride == first {
+        striding = number
+      }
+      if isNear(streams[number], first), nearest.map({ streams[$0].start < streams[number].start }) ?? true {
+        nearest = number
+      }
     }
-    if let number = streams.firstIndex(where: { $0.stride != 0 && $0.start &+ $0.stride == first }) {
-      return stride(number, to: pages)
-    }
+    if let striding { return stride(striding, to: pages) }
     let fresh = Stream(start: first, count: count, next: pages.upperBound + 1, lastUse: clock)
     if isSequential {
       let number = put(fresh)
       return advance(number, to: pages)
     }
-    // The nearest access before it may be of the same stride.
-    if let number = streams.indices.filter({ isNear(streams[$0], first) }).max(by: {
-      streams[$0].start < streams[$1].start
-    }) {
+    if let number = nearest {
       var stream = fresh
       stream.stride = first - streams[number].start
       stream.confirmations = 1
