@@ -28,7 +28,7 @@ public final class PageIndex: @unchecked Sendable {
   let fanOutShift: Int
   let keyShift: UInt64
   let fanOut: Int
-  private let monitor = Monitor()
+  @usableFromInline let monitor = Monitor()
   /// Shift of the lowest root that covers what `locateCovered` may be asked for. Changed with the lock held, only upwards; read without it by who
   /// makes a reserve, and looks again with the lock held. So relaxed: with the lock it is ordered, and without it is a guess.
   private let lowestRootShift = InlineWord(0)
@@ -80,6 +80,7 @@ public final class PageIndex: @unchecked Sendable {
   }
 
   /// Runs the body with the index lock held.
+  @inlinable @inline(__always)
   package func withLock<Result: ~Copyable, Failure: Error>(
     _ body: () throws(Failure) -> Result
   ) throws(Failure) -> Result {
@@ -87,12 +88,12 @@ public final class PageIndex: @unchecked Sendable {
   }
 
   /// Takes the lock. Prefer `withLock`.
-  @inline(__always)
+  @inlinable @inline(__always)
   package func lock() { monitor.lock() }
 
   package func tryLock() -> Bool { monitor.tryLock() }
 
-  @inline(__always)
+  @inlinable @inline(__always)
   package func unlock() { monitor.unlock() }
 
   /// Waits for a `broadcast`, without the lock meanwhile. Wakes spuriously: look again.

@@ -1,5 +1,6 @@
 #if !RaceLaboratory
   import CPrimitives
+  import Glibc
   import Synchronization
 
   /// A lock with one condition: mutual exclusion and waiting for a change, for everything off the hit path.
@@ -14,28 +15,30 @@
   ///        4   changes    counted at each signal and broadcast that somebody waits for: what waiters sleep on
   ///        8   waiting    threads in `wait`; changes with the lock held
   /// ```
-  @safe
-  package struct Monitor: ~Copyable, @unchecked Sendable {
+  @safe @frozen
+  public struct Monitor: ~Copyable, @unchecked Sendable {
     // Words of their own in memory: whoever sleeps tells the kernel where they are.
-    private let words: UnsafeMutablePointer<Atomic<UInt32>>
+    @usableFromInline let words: UnsafeMutablePointer<Atomic<UInt32>>
 
     private static var wordCount: Int { 3 }
     /// Looks at a lock that is taken before a thread sleeps: about as long as most are held.
     private static var spins: Int { 40 }
 
     package init() {
-      unsafe words = .allocate(capacity: Monitor.wordCount)
+      // From malloc: what Swift allocates for a type from another module it aligns by hand, which takes longer.
+      guard let memory = unsafe malloc(16) else { preconditionFailure("no memory for a lock") }
+      unsafe words = memory.bindMemory(to: Atomic<UInt32>.self, capacity: Monitor.wordCount)
       for number in 0..<Monitor.wordCount { unsafe (words + number).initialize(to: Atomic(0)) }
     }
 
     deinit {
       unsafe words.deinitialize(count: Monitor.wordCount)
-      unsafe words.deallocate()
+      unsafe free(words)
     }
 
     // Safe, below: the words live as long as the monitor.
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package func lock() {
       // Acquire pairs with the release in `unlock`: what the last owner did comes before.
       if unsafe !words[0].compareExchange(
@@ -45,8 +48,8 @@
       }
     }
 
-    @inline(never)
-    private func lockSlowly() {
+    @inline(never) @usableFromInline
+    func lockSlowly() {
       for _ in 0..<Monitor.spins {
         pagecache_spin_hint()
         // Relaxed: a guess, which the exchange confirms. Where others sleep already, nobody spins past them.
@@ -60,13 +63,14 @@
       }
     }
 
+    @inlinable @inline(__always)
     package func tryLock() -> Bool {
       // Acquire as in `lock`.
       unsafe words[0].compareExchange(expected: 0, desired: 1, successOrdering: .acquiring, failureOrdering: .relaxed)
         .exchanged
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package func unlock() {
       // Release pairs with the acquires of `lock`, `lockSlowly` and `tryLock`.
       if unsafe words[0].exchange(0, ordering: .releasing) == 2 {
@@ -110,12 +114,12 @@
       unsafe pagecache_futex_wait(UnsafeMutableRawPointer(word), value, Int64(nanoseconds))
     }
 
-    @inline(never)
-    private func wake(_ word: UnsafeMutablePointer<Atomic<UInt32>>, count: Int32) {
+    @inline(never) @usableFromInline
+    func wake(_ word: UnsafeMutablePointer<Atomic<UInt32>>, count: Int32) {
       unsafe pagecache_futex_wake(UnsafeMutableRawPointer(word), count)
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     package func withLock<Result: ~Copyable, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure)
       -> Result
     {

@@ -18,15 +18,18 @@ extension FileCore {
     operation: CacheError.Operation, holding: @escaping @Sendable (UInt64) -> Void
   ) throws(CacheError) -> ShortList<Fill> {
     var pages = pages
-    var found = index.withLock { mayLieInHole(pages.lowerBound) ? nil : planFills(pages, purpose: purpose) }
-    if found == nil {
+    var plans = FillPlans()
+    let mustAsk = index.withLock {
+      if mayLieInHole(pages.lowerBound) { return true }
+      planFills(pages, purpose: purpose, into: &plans)
+      return false
+    }
+    if mustAsk {
       guard let rest = try learnHole(pages, purpose: purpose) else { return ShortList() }
       pages = rest
-      found = index.withLock { planFills(rest, purpose: purpose) }
+      index.withLock { planFills(rest, purpose: purpose, into: &plans) }
     }
-    guard let plans = found, !plans.isClosing else {
-      throw error(operation, byteRange(from: pages.lowerBound, through: pages.upperBound), .closed)
-    }
+    if plans.isClosing { throw error(operation, byteRange(from: pages.lowerBound, through: pages.upperBound), .closed) }
     let record = engine.domain.record()
     record.counter(Counter.joinedFills).addAsOnlyWriter(UInt64(plans.awaited.count - plans.started.count))
     var hasFrames = true
@@ -61,12 +64,9 @@ extension FileCore {
   }
 
   /// Plans fills for what nobody brings yet, and puts them into the file's table. Expects the index lock held.
-  private func planFills(_ pages: ClosedRange<UInt64>, purpose: FillPurpose) -> FillPlans {
-    var plans = FillPlans()
-    if unsafe isClosing {
-      plans.isClosing = true
-      return plans
-    }
+  private func planFills(_ pages: ClosedRange<UInt64>, purpose: FillPurpose, into plans: inout FillPlans) {
+    plans.isClosing = unsafe isClosing
+    if plans.isClosing { return }
     plans.storedSize = unsafe storeState.size
     plans.quietChanges = quietChanges
     var page = pages.lowerBound
@@ -90,7 +90,6 @@ extension FileCore {
         page = fill.last + 1
       }
     }
-    return plans
   }
 
   /// A folio that a fill wants: where, and how large.

@@ -66,7 +66,8 @@ extension FileCore {
   }
 
   private func fail(
-    _ fill: Fill, _ folios: ShortList<FillFolio>, _ range: Range<Int64>, _ failure: StoreError, operation: CacheError.Operation
+    _ fill: Fill, _ folios: ShortList<FillFolio>, _ range: Range<Int64>, _ failure: StoreError,
+    operation: CacheError.Operation
   ) {
     // Nobody has seen these frames: they need no grace period.
     drop(folios)

@@ -2,11 +2,12 @@
   import RaceLaboratory
 
   /// As outside the laboratory, where who gets the lock, and when, is explored.
-  package struct Monitor: ~Copyable, @unchecked Sendable {
+  public struct Monitor: ~Copyable, @unchecked Sendable {
     private let mutex = ModelMutex()
 
     package init() {}
 
+    @usableFromInline
     package func lock(file: StaticString = #fileID, line: UInt = #line) {
       Explorer.shared.lock(mutex, Site(file, line))
     }
@@ -15,6 +16,7 @@
       Explorer.shared.tryLock(mutex, Site(file, line))
     }
 
+    @usableFromInline
     package func unlock(file: StaticString = #fileID, line: UInt = #line) {
       Explorer.shared.unlock(mutex, Site(file, line))
     }
@@ -35,6 +37,7 @@
       Explorer.shared.wake(mutex, all: true, Site(file, line))
     }
 
+    @usableFromInline
     package func withLock<Result: ~Copyable, Failure: Error>(
       _ body: () throws(Failure) -> Result, file: StaticString = #fileID, line: UInt = #line
     ) throws(Failure) -> Result {
