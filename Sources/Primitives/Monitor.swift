@@ -6,8 +6,8 @@
   /// A lock with one condition: mutual exclusion and waiting for a change, for everything off the hit path.
   ///
   /// Three words, which the kernel looks at only when a thread has to sleep or to be woken (futex(2)): the lock is one exchange to take and one to free, and
-  /// whoever announces a change that nobody waits for makes no system call. A pthread mutex and condition cost three times as much in calls into another
-  /// library, and a kilobyte of instructions to make. `Synchronization.Mutex` is a priority-inheritance futex on Linux in Swift 6.3, two orders of magnitude
+  /// whoever announces a change that nobody waits for makes no system call. A pthread mutex with a condition is a call into another library
+  /// each time, and two allocations of a hundred bytes. `Synchronization.Mutex` is a priority-inheritance futex on Linux in Swift 6.3, two orders of magnitude
   /// slower under contention.
   ///
   /// ```
