@@ -60,6 +60,7 @@ extension FileCore {
     }
     nodes.giveBack()
     engine.domain.record().counter(Counter.filledBytes).addAsOnlyWriter(UInt64(range.count))
+    tenant?.filledBytes.add(range.count)
     if isStored { for folio in folios { holding(folio.frame) } } else { drop(folios) }
     fill.finish(.success(()))
     for call in calls { call() }
@@ -109,6 +110,7 @@ extension FileCore {
           version: 0)
       }
       engine.admit(folio.frame, inPlaceOf: old, for: purpose)
+      tenant?.residentFrames.add(1 << folio.order)
     }
     if let mark = fill.mark, let location = index.locate(mark) { index.setReadAheadMark(location) }
   }
