@@ -245,6 +245,7 @@ package final class FramePool: Sendable {
   /// - Parameter move: moves a folio away: its frames are retired.
   package func assemble(_ first: UInt64, order: Int, moving move: (_ head: UInt64) -> Bool) -> Bool {
     let range = first..<first + 1 << UInt64(order)
+    precondition(first & (1 << UInt64(order) - 1) == 0, "a block begins at a multiple of its size")
     // What is free is taken first, so that nothing is moved into it.
     var taken = take(in: range)
     var frame = range.lowerBound

@@ -21,7 +21,7 @@ extension Engine {
     var best: (first: UInt64, used: Int)?
     let start = compactionHand.fetchAddRelaxed(UInt64(Engine.candidates))
     for number in 0..<min(count, UInt64(Engine.candidates)) {
-      let first = (start &+ number) % count << UInt64(order)
+      let first = ((start &+ number) % count) << UInt64(order)
       guard let used = pool.movableFrames(from: first, order: order), used < best?.used ?? .max else { continue }
       best = (first, used)
     }
