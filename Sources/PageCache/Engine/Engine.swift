@@ -19,6 +19,8 @@ final class Engine: Sendable {
   let reservedFrames = SharedCounter()
   /// Bytes, as it is now.
   let limit: InlineWord
+  /// Whether frames are being taken out of circulation.
+  let isLowering = InlineWord(0)
   /// Who changes the limit has its turn.
   let limitTurn = Turn()
 

@@ -23,13 +23,17 @@ extension CachedFile {
   /// - Parameter count: bytes wanted; the result is at most 1 GiB.
   /// - Returns: the bytes: fewer than wanted only at the end of the file.
   /// - Throws: as a read into a buffer; `.countTooLarge` if the file has more than 1 GiB of what is wanted.
-  /// - Cost: as a read into a buffer, and two allocations.
+  /// - Cost: as a read into a buffer, and an allocation.
   public func read(fromAbsoluteOffset offset: Int64, count: Int) throws(CacheError) -> [UInt8] {
     let wanted = try lengthWithinFile(checked(.read, offset: offset, count: count))
-    let memory = unsafe TemporaryMemory.allocate(byteCount: wanted)
-    defer { unsafe TemporaryMemory.deallocate(memory) }
-    let done = try unsafe read(fromAbsoluteOffset: offset, into: memory)
-    return unsafe [UInt8](memory[..<done])
+    var failure: CacheError?
+    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: wanted) { memory, count in
+      do throws(CacheError) {
+        count = try unsafe read(fromAbsoluteOffset: offset, into: UnsafeMutableRawBufferPointer(memory))
+      } catch { failure = error }
+    }
+    if let failure { throw failure }
+    return bytes
   }
 
   /// Reads into several buffers, one after the other, as preadv(2) does. Up to the atomic length, all of it is of one instant (P1).

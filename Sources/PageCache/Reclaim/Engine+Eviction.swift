@@ -62,7 +62,9 @@ extension Engine {
       reclaimer.wake(self)
       // Every frame is held at this moment, by borrowers or by fills about to be published. Wait a little for them.
       fruitless += 1
-      let limit = fillsAtStores.value > 0 ? Engine.fruitlessRoundsBesideFills : Engine.fruitlessRounds
+      // A limit that is being lowered takes what comes free until it is reached.
+      let isBusy = fillsAtStores.value > 0 || isLowering.loadRelaxed() != 0
+      let limit = isBusy ? Engine.fruitlessRoundsBesideFills : Engine.fruitlessRounds
       if fruitless > limit { return nil }
       sleepNanoseconds(1_000_000)
     }

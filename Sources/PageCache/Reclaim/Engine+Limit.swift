@@ -33,6 +33,8 @@ extension Engine {
     }
     // Fewer for calls and debts first, so that they do not take what comes free.
     setBudgets(of: target)
+    isLowering.storeRelaxed(1)
+    defer { isLowering.storeRelaxed(0) }
     guard lower(to: target) else {
       let held = bytesInCirculation
       try? pool.extend(upTo: pool.usableFrames(limit: memoryLimit))
