@@ -30,7 +30,8 @@ final class ReadAhead: Sendable {
 
   func reached(_ page: UInt64, in file: FileCore) {
     if announced == .random { return }
-    start(monitor.withLock { unsafe streams.reached(page) }, in: file)
+    let isContinued = page == 0 || file.lastPresent(from: page - 1, through: page - 1) != nil
+    start(monitor.withLock { unsafe streams.reached(page, isContinued: isContinued) }, in: file)
   }
 
   private func start(_ plan: ReadAheadPlan?, in file: FileCore) {

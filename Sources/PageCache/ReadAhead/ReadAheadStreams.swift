@@ -53,7 +53,7 @@ struct ReadAheadStreams {
     for number in streams.indices {
       if streams[number].stride == 0 {
         if continues(streams[number], first) { return advance(number, to: pages) }
-      } else if striding == nil, streams[number].start &+ streams[number].stride == first {
+      } else if striding == nil, isInStep(streams[number], first) {
         striding = number
       }
       if isNear(streams[number], first), nearest.map({ streams[$0].start < streams[number].start }) ?? true {
@@ -78,7 +78,8 @@ struct ReadAheadStreams {
   }
 
   /// A marked page has been read for the first time.
-  mutating func reached(_ page: UInt64) -> ReadAheadPlan? {
+  /// - Parameter isContinued: the page before it is cached too. Else it was not read ahead for a sequence.
+  mutating func reached(_ page: UInt64, isContinued: Bool = true) -> ReadAheadPlan? {
     clock += 1
     if let number = streams.firstIndex(where: { $0.mark == page }) {
       let stream = streams[number]
@@ -86,6 +87,9 @@ struct ReadAheadStreams {
       // The mark is on the first page of the first access that was read ahead.
       return stride(number, to: page...page + stream.count - 1)
     }
+    // Of a stream that has been ahead of the mark already, because something was missed.
+    if streams.contains(where: { page < $0.end && page + ($0.end - min($0.start, $0.end)) >= $0.start }) { return nil }
+    guard isContinued else { return nil }
     // Left by another handle, or by a stream that has been forgotten: it goes on here.
     let number = put(Stream(start: page, count: 1, next: page + 1, lastUse: clock))
     return advance(number, to: page...page)
@@ -94,6 +98,12 @@ struct ReadAheadStreams {
   /// Whether an access goes on where a stream stands: behind it, in its last page, or in what was read ahead and has gone again.
   private func continues(_ stream: Stream, _ first: UInt64) -> Bool {
     first + 1 >= stream.next && first <= max(stream.next, stream.end)
+  }
+
+  /// Whether an access is one of a stride: the next one, or a later one that was read ahead.
+  private func isInStep(_ stream: Stream, _ first: UInt64) -> Bool {
+    first > stream.start && (first - stream.start) % stream.stride == 0
+      && first <= max(stream.end, stream.start &+ stream.stride)
   }
 
   private func isNear(_ stream: Stream, _ first: UInt64) -> Bool {
