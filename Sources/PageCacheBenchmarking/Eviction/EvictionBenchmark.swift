@@ -102,7 +102,10 @@ package struct EvictionBenchmark: Sendable {
   ) throws -> Replay {
     let bytes = NumberedPages.pageBytes
     let cache = try PageCache(
-      .init(memoryLimit: poolFrames * (bytes + 64), maximumAtomicLength: bytes, reclaim: policy))
+      // Pages as they are asked for: what is read ahead would be no matter of the policy.
+      .init(
+        memoryLimit: poolFrames * (bytes + 64), folioOrders: 0...0, maximumAtomicLength: bytes, reclaim: policy,
+        readAheadLength: 0))
     let file = try cache.open(
       store: NumberedPages(trace.uniquePages, object: "\(trace.name) \(policy.rawValue)"))
     defer { try? file.close() }
