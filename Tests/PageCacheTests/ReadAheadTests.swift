@@ -114,6 +114,40 @@ import Testing
     #expect(try cache.statistics().filledBytes <= UInt64(count * 4096 * 105 / 100))
   }
 
+  /// B7: what is there is not held. A page that goes while the store is asked for its holes, after it was written back, is none.
+  @Test func aPageThatGoesWhileAHoleIsLearnt() throws {
+    let (failures, next) = (Failures(), Word())
+    let memory = MemoryStore(holeOf: 64 << 10)
+    let cache = try cache(orders: 0...0)
+    let opened = Opened()
+    let store = FaultInjectingStore(
+      memory,
+      calls: { _, call in
+        // The second question is where the hole begins; the answer to the first, how far it goes, is known by then.
+        guard call == .extent, next.value > 0, let file = opened.file else { return nil }
+        next.add(1)
+        guard next.value == 3 else { return nil }
+        do {
+          try file.flush(5 * 4096..<6 * 4096)
+          failures.check(file.evict(page: 5), "it does not go")
+        } catch { failures.add("\(error)") }
+        return nil
+      })
+    let file = try cache.open(store: store, .readWrite(durability: .writeBack))
+    opened.file = file
+    defer { opened.file = nil }
+    try file.write(toAbsoluteOffset: 5 * 4096, someBytes(4096))
+    next.set(1)
+    try file.advise(.willNeed, 2 * 4096..<64 << 10)
+    while cache.engine.readAheads.value > 0 { sleepNanoseconds(1_000_000) }
+    #expect(next.value >= 3 && failures.all == [])
+    #expect(try file.read(fromAbsoluteOffset: 5 * 4096, count: 4096) == someBytes(4096))
+    try file.close()
+  }
+
+  /// What the store's calls find, once it is open.
+  private final class Opened: @unchecked Sendable { var file: CachedFile? }
+
   /// Read-ahead beside everything that changes a file.
   @Test func besideChanges() throws {
     let cache = try cache(orders: 0...6)

@@ -30,42 +30,16 @@ extension FileCore {
   }
 
   /// Brings what is missing of some pages, on this thread. Gives up where somebody is changing them, or frames are getting few.
-  /// - Returns: whether it did not have to give up.
-  @discardableResult
-  func bring(_ pages: ClosedRange<UInt64>, mark: UInt64?) -> Bool {
+  private func bring(_ pages: ClosedRange<UInt64>, mark: UInt64?) {
     let frames = framesNeeded(for: pages)
     guard frames <= engine.budget.capacity / 2, engine.budget.tryReserve(frames, sparing: engine.budget.capacity / 4)
-    else { return false }
+    else { return }
     defer { engine.budget.giveBack(frames) }
-    guard let claim = tryClaim(foliosAround(pages), .reading) else { return false }
+    guard let claim = tryClaim(foliosAround(pages), .reading) else { return }
     defer { letGo(claim) }
-    let record = engine.domain.record()
-    var page = pages.lowerBound
-    while page <= pages.upperBound, page < pageCount(length) {
-      guard let missing = firstMissing(from: page, through: pages.upperBound) else { return true }
-      page = missing
-      let wanted = page...pages.upperBound
-      do throws(CacheError) {
-        let pool = engine.pool
-        let fills = try fill(wanted, execution: .caller, purpose: .ahead(mark: mark), operation: .read) { head in
-          pool.giveBackReference(head)
-        }
-        for fill in fills { try fill.wait() }
-        record.counter(Counter.readAheads).addAsOnlyWriter(UInt64(fills.count))
-        // In a hole: it is known now, and takes nothing.
-        guard let last = fills.last else { continue }
-        page = last.last + 1
-      } catch {
-        // Nobody has asked for it: whoever does will be told.
-        return false
-      }
-    }
-    return true
-  }
-
-  private func firstMissing(from first: UInt64, through last: UInt64) -> UInt64? {
-    guard let present = lastPresent(from: first, through: last) else { return first }
-    return present >= last ? nil : present + 1
+    // Nobody has asked for it: whoever does will be told of what stands in the way.
+    let fills = (try? fillMissing(pages, purpose: .ahead(mark: mark), operation: .read)) ?? 0
+    engine.domain.record().counter(Counter.readAheads).addAsOnlyWriter(UInt64(fills))
   }
 }
 

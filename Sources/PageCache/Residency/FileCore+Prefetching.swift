@@ -23,40 +23,6 @@ extension FileCore {
     let claim = claimLocked(foliosAround(pages), .reading)
     index.unlock()
     defer { letGo(claim) }
-    var page = pages.lowerBound
-    while let missing = firstMissing(from: page, through: min(pages.upperBound, lastPageOfStore)) {
-      let fills = try fill(
-        missing, execution: .caller, purpose: .prefetch(isProven: isProven), operation: operation
-      ) { [self] head in
-        brought(frameByteCount << engine.pool.table[head].order)
-        // Counted for whoever fills; nobody wants it.
-        engine.pool.giveBackReference(head)
-      }
-      for fill in fills { try fill.wait() }
-      // A fill that came to nothing is not tried again: it is only a favour.
-      page = max(missing.lowerBound + 1, fills.last.map { $0.last + 1 } ?? 0)
-    }
-  }
-
-  /// The last page that can be filled; 0, of which nothing is filled, if there is none.
-  private var lastPageOfStore: UInt64 {
-    let count = index.withLock { unsafe pageCount(min(length, max(0, storeState.size))) }
-    return count == 0 ? 0 : count - 1
-  }
-
-  /// The first run of pages of which the index has none.
-  ///
-  /// No further than that: what is there is not held, and a dirty page that is written back and goes while the store is asked for its holes would be taken
-  /// for a part of one (`learnHole`).
-  private func firstMissing(from first: UInt64, through last: UInt64) -> ClosedRange<UInt64>? {
-    var page = first
-    while page <= last {
-      guard let present = lastPresent(from: page, through: last) else {
-        let next = engine.domain.read { index.next(from: page, through: last)?.page }
-        return page...max(page, (next ?? last + 1) - 1)
-      }
-      page = present + 1
-    }
-    return nil
+    try fillMissing(pages, purpose: .prefetch(isProven: isProven), operation: operation, brought: brought)
   }
 }
