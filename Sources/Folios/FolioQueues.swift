@@ -85,15 +85,9 @@ package final class FolioQueues: Sendable {
   /// Puts a folio into the queue of another, which it takes the place of.
   package func replace(_ head: UInt64, with other: UInt64) {
     monitor.withLock {
-      let word = table[head].spare.loadRelaxed()
-      let number = Int(word & 0xFF) - 1
-      if word & FolioQueues.asideBit != 0 {
-        table[head].spare.storeRelaxed(0)
-      } else if word != 0 {
-        unlink(head, number)
-      }
+      let word = takeOut(head)
       // In none: somebody has just taken it out to look at it, and will not find it.
-      link(other, max(0, number), hasReturned: word & FolioQueues.returnedBit != 0)
+      link(other, max(0, Int(word & 0xFF) - 1), hasReturned: word & FolioQueues.returnedBit != 0)
     }
   }
 
@@ -101,17 +95,11 @@ package final class FolioQueues: Sendable {
   /// - Parameter describing: says in the metadata how large the pieces are.
   func split(_ head: UInt64, into pieces: [UInt64], describing: () -> Void) {
     monitor.withLock {
-      let word = table[head].spare.loadRelaxed()
-      let number = Int(word & 0xFF) - 1
-      if word & FolioQueues.asideBit != 0 {
-        table[head].spare.storeRelaxed(0)
-      } else if word != 0 {
-        unlink(head, number)
-      }
+      let word = takeOut(head)
       describing()
       // Somebody is looking at it, and will put it back: then the others are put where it will probably go.
       for piece in pieces where word != 0 || piece != head {
-        link(piece, max(0, number), hasReturned: word & FolioQueues.returnedBit != 0)
+        link(piece, max(0, Int(word & 0xFF) - 1), hasReturned: word & FolioQueues.returnedBit != 0)
       }
     }
   }
@@ -146,14 +134,19 @@ package final class FolioQueues: Sendable {
   func remove(_ head: UInt64) {
     // Relaxed: it was put in by whoever had the folio in the index, before the last reference was given back.
     guard table[head].spare.loadRelaxed() != 0 else { return }
-    monitor.withLock {
-      let word = table[head].spare.loadRelaxed()
-      if word & FolioQueues.asideBit != 0 {
-        table[head].spare.storeRelaxed(0)
-      } else if word != 0 {
-        unlink(head, Int(word & 0xFF) - 1)
-      }
+    monitor.withLock { _ = takeOut(head) }
+  }
+
+  /// Takes a folio out of wherever it is.
+  /// - Returns: what its metadata said of that; 0 if it was nowhere.
+  private func takeOut(_ head: UInt64) -> UInt64 {
+    let word = table[head].spare.loadRelaxed()
+    if word & FolioQueues.asideBit != 0 {
+      table[head].spare.storeRelaxed(0)
+    } else if word != 0 {
+      unlink(head, Int(word & 0xFF) - 1)
     }
+    return word
   }
 
   private func unlink(_ head: UInt64, _ number: Int) {

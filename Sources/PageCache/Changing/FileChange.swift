@@ -11,6 +11,7 @@ import Primitives
 //   learn a hole              empty, shadow         hole                            claimed, or nobody else can have changed the store
 //   evict                     folio                 empty, or a shadow              owes nothing, count frozen at 1, not changing
 //   split                     folio                 the same frame, smaller order   count frozen at 1 until every word is replaced
+//   move, for large blocks    folio                 another frame, version 0        owes nothing, count frozen at 1, bytes copied before
 //   shed a hole, for nodes    hole                  empty                           nobody has, or waits for, a claim on its pages
 //   forget what has gone      shadow                empty                           it is too old, or nodes are wanted
 //   write, zero in place      folio                 same frame, next version        marked *changing* in between

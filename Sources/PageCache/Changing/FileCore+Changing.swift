@@ -89,9 +89,15 @@ extension FileCore {
   /// Publishes one slot.
   @inline(__always)
   func publish(_ entry: Entry, in location: PageIndex.Location, page: UInt64, debt: ChangeDebt) -> Int {
-    location.slot.storeRelease(entry.word)
+    republish(entry, in: location)
     return debt == .dirty ? markDirty(location, page: page) : markWritten(location, page: page)
   }
+
+  /// Puts a word in the place of one that says the same of its page, or of one that is marked. Expects the index lock held.
+  ///
+  /// Release pairs with the acquire of `PageIndex.locate`: the bytes come first, and the count of the folio. An access bit set meanwhile is lost.
+  @inline(__always)
+  func republish(_ entry: Entry, in location: PageIndex.Location) { location.slot.storeRelease(entry.word) }
 
   /// Takes a folio's reference of the index back, once none of its slots is in the index.
   func release(heads: [UInt64]) {

@@ -57,8 +57,7 @@ extension FileCore {
     for piece in pieces {
       let first = Int(piece.page - pages.lowerBound)
       for location in slots[first..<first + 1 << piece.order] {
-        // Release pairs with the acquire of a lookup: whoever sees the new word sees the count of its folio. An access bit set meanwhile is lost.
-        location.slot.storeRelease(location.entry.withOrder(piece.order).word)
+        republish(location.entry.withOrder(piece.order), in: location)
       }
     }
     if keeps(.headFrozenWhileSplit) { engine.pool.table[head].thaw(to: 1) }

@@ -201,7 +201,7 @@ extension FileCore {
     _ plan: ShortList<PlannedFolio>, mayEvict: Bool, operation: CacheError.Operation
   ) throws(CacheError) -> ShortList<FillFolio> {
     // The usual one: no array.
-    if plan.count == 1, let frame = engine.allocateFrames(order: plan[0].order, mayEvict: mayEvict) {
+    if plan.count == 1, let frame = engine.allocateFrames(order: plan[0].order, mayEvict: mayEvict, for: tenant) {
       return ShortList(FillFolio(page: plan[0].page, order: plan[0].order, frame: frame))
     }
     var folios = ShortList<FillFolio>()

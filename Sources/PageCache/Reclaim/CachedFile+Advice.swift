@@ -58,11 +58,13 @@ extension CachedFile {
   /// Notes what a write has brought.
   func noteLeft(_ range: Range<Int64>) {
     guard leavesNothing, !range.isEmpty else { return }
-    let pages = keepsWords.pages(offset: UInt64(range.lowerBound), count: UInt64(range.count))
+    noteLeft(keepsWords.pages(offset: UInt64(range.lowerBound), count: UInt64(range.count)))
+  }
+
+  private func noteLeft(_ pages: ClosedRange<UInt64>) {
     left.withLock {
-      let before = unsafe leftPages
-      unsafe leftPages =
-        before.map { min($0.lowerBound, pages.lowerBound)...max($0.upperBound, pages.upperBound) } ?? pages
+      let before = unsafe leftPages ?? pages
+      unsafe leftPages = min(before.lowerBound, pages.lowerBound)...max(before.upperBound, pages.upperBound)
     }
   }
 
@@ -72,16 +74,8 @@ extension CachedFile {
       defer { unsafe leftPages = nil }
       return unsafe leftPages
     }
-    if let pages, keepsWords.drop(pages, sparingAccessed: true) { noteLeftAgain(pages) }
-  }
-
-  /// Something of it is still owed.
-  private func noteLeftAgain(_ pages: ClosedRange<UInt64>) {
-    left.withLock {
-      let before = unsafe leftPages
-      unsafe leftPages =
-        before.map { min($0.lowerBound, pages.lowerBound)...max($0.upperBound, pages.upperBound) } ?? pages
-    }
+    // Something of it may still be owed.
+    if let pages, keepsWords.drop(pages, sparingAccessed: true) { noteLeft(pages) }
   }
 }
 

@@ -80,14 +80,13 @@ extension FileCore {
       metadata.setState(.cached, order: order)
       metadata.thaw(to: 1)
       for location in slots {
-        // Version 0: the frame has had a grace period since it last had any. Release pairs with the acquire of a lookup: the bytes and the count are there.
+        // Version 0: the frame has had a grace period since it last had any.
         let old = location.entry
         let offset = (target << UInt64(shift)) + (old.arenaOffset - head << UInt64(shift))
-        location.slot.storeRelease(
-          Entry.folio(
+        republish(
+          .folio(
             arenaOffset: offset, order: order, version: 0,
-            flags: old.word & (Entry.upToDateBit | Entry.accessedBit | Entry.readAheadBit)
-          ).word)
+            flags: old.word & (Entry.upToDateBit | Entry.accessedBit | Entry.readAheadBit)), in: location)
       }
       if !keeps(.copiedBeforeMoved) { copy() }
       pool.queues.replace(head, with: target)

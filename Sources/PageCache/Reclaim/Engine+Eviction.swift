@@ -14,8 +14,8 @@ extension Engine {
   /// Called outside read sections, holding no lock: it may wait for a grace period.
   /// - Parameters:
   ///   - mayEvict: else only what is free, or free now that its grace period is over, is taken.
-  /// - Cost: one lock while frames are free; else a share of an eviction round and of a grace period.
   ///   - tenant: whose file it is for: its own folios may go within its reserve, too.
+  /// - Cost: one lock while frames are free; else a share of an eviction round and of a grace period.
   func allocateFrames(order: Int, mayEvict: Bool = true, for tenant: Tenant? = nil) -> UInt64? {
     let frame = allocate(attempts: !mayEvict ? 0 : order == 0 ? 10_000 : 1, for: tenant) { pool.allocate(order: order) }
     if frame == nil, order > 0, pool.freeFrames >= 1 << order {
@@ -144,19 +144,20 @@ extension Engine {
       if let owner = file.tenant, owner != tenant, owner.keeps(Int(last - page) + 1) {
         return stays(candidate.queue, candidate.hasReturned)
       }
-      guard !isBeingChanged(index, from: page, through: last) else {
-        return stays(candidate.queue, candidate.hasReturned)
-      }
+      let state = look(at: file, from: page, through: last)
+      if state.isChanging { return stays(candidate.queue, candidate.hasReturned) }
       // What its store does not safely have is not looked at again before it has: see `changeMarks`.
-      if isOwed(file, from: page, through: last) {
+      if state.isOwed {
         pool.queues.setAside(candidate)
         return false
       }
-      if sparingAccessed, comesApart(found, index, from: page, through: last, in: file) {
-        _ = stays(candidate.queue, candidate.hasReturned)
-        return false
+      let isAccessed = sparingAccessed && state.accessed > 0
+      if isAccessed {
+        if comesApart(found, accessed: state.accessed, in: file) {
+          return stays(candidate.queue, candidate.hasReturned)
+        }
+        clearAccessed(index, from: page, through: last)
       }
-      let isAccessed = sparingAccessed && clearAccessed(index, from: page, through: last)
       let isRemembered: Bool
       switch policy.verdict(candidate.queue, hasReturned: candidate.hasReturned, isAccessed: isAccessed) {
       case .stays(let queue, let hasReturned): return stays(queue, hasReturned)
@@ -179,44 +180,31 @@ extension Engine {
     file.tenant?.evictedFrames.add(frames)
     let record = domain.record()
     record.counter(Counter.evictions).addAsOnlyWriter(1)
-    record.counter(Counter.evictedFrames).addAsOnlyWriter(1 << UInt64(pool.table[head].order))
+    record.counter(Counter.evictedFrames).addAsOnlyWriter(UInt64(frames))
     pool.retire(head)
     return true
   }
 
-  /// Splits a large folio of which a quarter or less is in use: the rest of it can go.
-  private func comesApart(
-    _ found: PageIndex.Found, _ index: PageIndex, from first: UInt64, through last: UInt64, in file: FileCore
-  ) -> Bool {
-    guard found.entry.order > 1, found.pageCount == 1 else { return false }
-    var accessed = 0
+  /// What the slots of a folio say. Expects the index lock held.
+  private func look(
+    at file: FileCore, from first: UInt64, through last: UInt64
+  ) -> (isChanging: Bool, isOwed: Bool, accessed: Int) {
+    var (isChanging, isOwed, accessed) = (false, false, 0)
     var page = first
-    while page <= last, let found = index.next(from: page, through: last) {
+    while page <= last, let found = file.index.next(from: page, through: last) {
+      if found.entry.isChanging { isChanging = true }
+      if keeps(.owedStays), file.isOwed(found.location, page: found.page) { isOwed = true }
       if found.entry.isAccessed { accessed += 1 }
       page = found.lastPage + 1
     }
-    guard accessed > 0, accessed <= 1 << (found.entry.order - 2) else { return false }
+    return (isChanging, isOwed, accessed)
+  }
+
+  /// Splits a large folio of which a quarter or less is in use: the rest of it can go.
+  private func comesApart(_ found: PageIndex.Found, accessed: Int, in file: FileCore) -> Bool {
     let smallest = found.entry.order - 2
+    guard smallest >= 0, found.pageCount == 1, accessed <= 1 << smallest else { return false }
     return file.splitLocked(found) { _, order in order > smallest }
-  }
-
-  private func isBeingChanged(_ index: PageIndex, from first: UInt64, through last: UInt64) -> Bool {
-    var page = first
-    while page <= last, let found = index.next(from: page, through: last) {
-      if found.entry.isChanging { return true }
-      page = found.lastPage + 1
-    }
-    return false
-  }
-
-  private func isOwed(_ file: FileCore, from first: UInt64, through last: UInt64) -> Bool {
-    guard keeps(.owedStays) else { return false }
-    var page = first
-    while page <= last, let found = file.index.next(from: page, through: last) {
-      if file.isOwed(found.location, page: found.page) { return true }
-      page = found.lastPage + 1
-    }
-    return false
   }
 
   /// Forgets the holes of all files, for the nodes that they take.
@@ -242,17 +230,12 @@ extension Engine {
     return erased
   }
 
-  /// Clears the access bits of a folio's slots. Returns whether any was set. Expects the index lock held.
-  private func clearAccessed(_ index: PageIndex, from first: UInt64, through last: UInt64) -> Bool {
-    var wasAccessed = false
+  /// Clears the access bits of a folio's slots. Expects the index lock held.
+  private func clearAccessed(_ index: PageIndex, from first: UInt64, through last: UInt64) {
     var page = first
     while page <= last, let found = index.next(from: page, through: last) {
-      if found.entry.isAccessed {
-        wasAccessed = true
-        index.clearAccessed(found)
-      }
+      if found.entry.isAccessed { index.clearAccessed(found) }
       page = found.lastPage + 1
     }
-    return wasAccessed
   }
 }

@@ -16,17 +16,13 @@ extension Engine {
     limitTurn.take()
     defer { limitTurn.end() }
     let target = pool.usableFrames(limit: max(0, bytes))
-    guard target >= configuration.leastFrames else {
-      let needed = configuration.leastFrames << pool.frameShift + pool.frontier * FolioMetadata.byteCount
-      throw refuse(.configuration([.memoryLimitTooSmall(given: bytes, needed: needed)]))
-    }
-    guard target >= 2 * reservedFrames.value else {
-      let needed = 2 * reservedFrames.value << pool.frameShift + pool.frontier * FolioMetadata.byteCount
-      throw refuse(.configuration([.memoryLimitTooSmall(given: bytes, needed: needed)]))
+    let least = max(configuration.leastFrames, 2 * reservedFrames.value)
+    guard target >= least else {
+      throw refuse(.configuration([.memoryLimitTooSmall(given: bytes, needed: self.bytes(ofFrames: least))]))
     }
     if target >= pool.usableFrames {
       do { try pool.extend(upTo: target) } catch {
-        note(limit: max(memoryLimit, bytesInCirculation))
+        note(limit: max(memoryLimit, self.bytes(ofFrames: pool.usableFrames)))
         throw refuse(.memory(call: error.operation, errno: .init(rawValue: error.code), byteCount: error.byteCount))
       }
       return note(limit: bytes)
@@ -36,7 +32,7 @@ extension Engine {
     isLowering.storeRelaxed(1)
     defer { isLowering.storeRelaxed(0) }
     guard lower(to: target) else {
-      let held = bytesInCirculation
+      let held = self.bytes(ofFrames: pool.usableFrames)
       try? pool.extend(upTo: pool.usableFrames(limit: memoryLimit))
       note(limit: memoryLimit)
       throw refuse(.limitNotReached(bytes, held: held))
@@ -44,8 +40,9 @@ extension Engine {
     note(limit: bytes)
   }
 
-  private var bytesInCirculation: Int {
-    pool.usableFrames << pool.frameShift + pool.frontier * FolioMetadata.byteCount
+  /// With the metadata of all frames that were ever in use.
+  private func bytes(ofFrames frames: Int) -> Int {
+    frames << pool.frameShift + pool.frontier * FolioMetadata.byteCount
   }
 
   private func note(limit bytes: Int) {

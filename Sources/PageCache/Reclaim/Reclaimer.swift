@@ -27,6 +27,8 @@ final class Reclaimer: Sendable {
         guard let thread = JoinableThread(name: "pagecache-rc", { self.run() }) else {
           unsafe hasThread = false
           unsafe wanting = nil
+          // Another time there may be one.
+          isAwake.storeRelaxed(0)
           return
         }
         thread.detach()
@@ -60,7 +62,7 @@ final class Reclaimer: Sendable {
 }
 
 extension Engine {
-  /// Free frames below which the background evicts, and up to which it does: a hundredth of the pool and twice that, and 4 and 8 MiB at most.
+  /// Free frames below which the background evicts, and up to which it does: one in 128 of the pool and twice that, and 1,024 and twice that at most.
   private var watermarks: (low: Int, high: Int) {
     let low = min(pool.usableFrames / 128, 1024)
     return (low, 2 * low)

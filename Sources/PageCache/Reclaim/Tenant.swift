@@ -61,7 +61,7 @@ extension PageCache {
   /// Sets some of the memory aside for files of a tenant, until the tenant is dropped and all of its files are closed.
   /// - Parameter reserve: bytes, rounded up to whole frames. All reserves together may be half of the limit.
   /// - Throws: `CacheError` with cause `.reserveTooLarge` if more than half of the memory would be set aside, or if it is negative; `.forkedChild`.
-  /// - Cost: a lock.
+  /// - Cost: a lock; waits while the limit is being changed.
   public func tenant(named name: String, reserve: Int) throws(CacheError) -> Tenant {
     guard !engine.isInForkedChild else { throw CacheError(operation: .reserve, file: name, cause: .forkedChild) }
     return try engine.tenant(named: name, reserve: reserve)
@@ -70,22 +70,18 @@ extension PageCache {
 
 extension Engine {
   func tenant(named name: String, reserve: Int) throws(CacheError) -> Tenant {
+    // The limit does not change meanwhile.
+    limitTurn.take()
+    defer { limitTurn.end() }
     let bytes = pool.frameByteCount
     let most = pool.usableFrames / 2
     let frames = reserve < 0 ? -1 : reserve / bytes + (reserve % bytes == 0 ? 0 : 1)
-    let isSetAside = frames >= 0 && frames <= most && takeReserve(frames, most: most)
-    guard isSetAside else {
-      let left = max(0, most - reservedFrames.value) * bytes
-      throw CacheError(operation: .reserve, file: name, cause: .reserveTooLarge(reserve, most: left))
+    let left = max(0, most - reservedFrames.value)
+    guard 0...left ~= frames else {
+      throw CacheError(operation: .reserve, file: name, cause: .reserveTooLarge(reserve, most: left * bytes))
     }
+    reservedFrames.add(frames)
     return Tenant(name: name, reserve: reserve, frames: frames, engine: self)
-  }
-
-  private func takeReserve(_ frames: Int, most: Int) -> Bool {
-    // Taken first and looked at then, so that all together never take too much.
-    if reservedFrames.addReturningNew(frames) <= most { return true }
-    reservedFrames.add(-frames)
-    return false
   }
 
   func giveBackReserve(_ frames: Int) { reservedFrames.add(-frames) }
