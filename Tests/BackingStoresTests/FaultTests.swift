@@ -4,7 +4,7 @@ import Primitives
 import SystemPackage
 import Testing
 
-@Suite("Faults of every call", .timeLimit(.minutes(1)))
+@Suite("Faults of every call", .timeLimit(.minutes(10)))
 struct FaultTests {
   typealias Call = FaultInjectingStore.Call
 

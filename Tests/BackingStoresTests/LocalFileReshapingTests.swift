@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// On the file systems that differ.
-@Suite("Reshaping a local file", .timeLimit(.minutes(1)))
+@Suite("Reshaping a local file", .timeLimit(.minutes(10)))
 struct LocalFileReshapingTests {
   let threads = IOThreads(count: 1)
 

@@ -42,9 +42,9 @@ package final class Word: Sendable {
 }
 
 /// Looks every millisecond whether something has become true. False after ten seconds.
-package func eventually(_ condition: () -> Bool) -> Bool {
+package func eventually(_ condition: () throws -> Bool) rethrows -> Bool {
   let start = monotonicNanoseconds()
-  while !condition() {
+  while try !condition() {
     if monotonicNanoseconds() - start > 10_000_000_000 { return false }
     sleepNanoseconds(1_000_000)
   }

@@ -47,7 +47,7 @@ extension PageCache {
     public var owedFrames: Int
     public var mostOwedFrames: Int
 
-    /// Frames in the pool, and what they are used for. The rest is held by fills under way.
+    /// Frames in the pool, and what they are used for. The rest is held by fills under way; what moves while it is counted may count twice, or not at all.
     public var frames: Int
     public var freeFrames: Int
     public var nodeFrames: Int

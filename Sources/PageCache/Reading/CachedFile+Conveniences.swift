@@ -26,6 +26,8 @@ extension CachedFile {
   /// - Cost: as a read into a buffer, and an allocation.
   public func read(fromAbsoluteOffset offset: Int64, count: Int) throws(CacheError) -> [UInt8] {
     let wanted = try lengthWithinFile(checked(.read, offset: offset, count: count))
+    // Not by way of the initialiser: all arrays of no elements are one, and it would write to that.
+    if wanted == 0 { return [] }
     var failure: CacheError?
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: wanted) { memory, count in
       do throws(CacheError) {
