@@ -24,6 +24,11 @@ public protocol BackingStore: AnyObject, Sendable {
   /// - Cost: one system call for a local file, a round trip for a remote one.
   func status() throws(StoreError) -> StoreStatus
 
+  /// Size and change stamp alone, as `status` has them: asked for with every fill of a file that nobody else may change.
+  /// - Throws: `StoreError` with the cause.
+  /// - Cost: one system call for a local file, a round trip for a remote one.
+  func version() throws(StoreError) -> StoreVersion
+
   /// Reads into the request's segments, and calls the completion exactly once with how many bytes were read from the start of the request
   /// (fewer than asked for only at the end of the object), or with the error that stopped it.
   ///
@@ -35,6 +40,15 @@ public protocol BackingStore: AnyObject, Sendable {
   ///
   /// A store must not read through the cache it serves: the outer read has reserved the frames that the inner one would wait for.
   func read(_ request: StoreReadRequest, completion: @escaping @Sendable (Result<Int, StoreError>) -> Void)
+
+  /// Whether the calling thread does the store's reads, so that `read(at:into:)` is there to be called.
+  var readsOnCaller: Bool { get }
+
+  /// Reads into one piece of memory on the calling thread, as `read(_:completion:)` does with `.caller`: the usual miss, which is spared what a completion
+  /// costs. Called only if `readsOnCaller`.
+  /// - Returns: bytes read, fewer than the memory has only at the end of the object.
+  /// - Throws: `StoreError` with the cause.
+  func read(at offset: Int64, into memory: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int
 
   /// Writes on the calling thread, and returns when the store has accepted the bytes: they survive this process, not yet the power.
   ///
@@ -98,6 +112,13 @@ extension BackingStore {
     StoreError(operation: operation, store: name, range: range, cause: .unsupported)
   }
 
+  public func version() throws(StoreError) -> StoreVersion {
+    try status().version
+  }
+  public var readsOnCaller: Bool { false }
+  public func read(at offset: Int64, into memory: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int {
+    throw unsupported(.read)
+  }
   public func write(_ request: StoreWriteRequest) throws(StoreError) -> Int { throw unsupported(.write, request.range) }
   /// Of a store that nobody writes to, everything is durable.
   public func flush(dataOnly: Bool) throws(StoreError) {}
@@ -173,6 +194,19 @@ public struct StoreIdentity: Hashable, Sendable, CustomStringConvertible {
   public var description: String { "\(realm)/\(object)" }
 }
 
+/// Size and change stamp of an object.
+public struct StoreVersion: Sendable, Equatable {
+  /// Bytes.
+  public var size: Int64
+  /// As in `StoreStatus`.
+  public var changeStamp: StoreStatus.ChangeStamp
+
+  public init(size: Int64, changeStamp: StoreStatus.ChangeStamp) {
+    self.size = size
+    self.changeStamp = changeStamp
+  }
+}
+
 /// What a store says of its object.
 public struct StoreStatus: Sendable, Equatable {
   /// Bytes.
@@ -186,6 +220,9 @@ public struct StoreStatus: Sendable, Equatable {
   public var isReplaced: Bool
   /// When the object was made, where the store tells. Two objects that have had one identity, one after the other, differ in it.
   public var creationStamp: ChangeStamp?
+
+  /// What of it changes with the contents.
+  public var version: StoreVersion { StoreVersion(size: size, changeStamp: changeStamp) }
 
   public struct ChangeStamp: Sendable, Hashable {
     public var seconds: Int64

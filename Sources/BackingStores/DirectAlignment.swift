@@ -13,8 +13,14 @@ struct DirectAlignment: Equatable {
 
   func allows(_ request: StoreReadRequest) -> Bool {
     guard request.offset.isMultiple(of: Int64(offset)) else { return false }
-    return unsafe request.segments.allSatisfy {
-      UInt(bitPattern: $0.baseAddress).isMultiple(of: UInt(memory)) && $0.count.isMultiple(of: offset)
-    }
+    return unsafe request.segments.allSatisfy(isAligned)
+  }
+
+  func allows(_ start: Int64, _ segment: UnsafeMutableRawBufferPointer) -> Bool {
+    unsafe start >= 0 && start.isMultiple(of: Int64(offset)) && isAligned(segment)
+  }
+
+  private func isAligned(_ segment: UnsafeMutableRawBufferPointer) -> Bool {
+    UInt(bitPattern: segment.baseAddress).isMultiple(of: UInt(memory)) && segment.count.isMultiple(of: offset)
   }
 }

@@ -16,6 +16,8 @@ package struct FileSystemCalls: Sendable {
   package var dropFromKernelCache: @Sendable (_ descriptor: Int32, _ offset: Int64, _ count: Int) -> Void
   /// statx.
   package var status: @Sendable (_ descriptor: Int32) -> Result<FileStatus, Errno>
+  /// fstat: size and time of modification.
+  package var version: @Sendable (_ descriptor: Int32, _ answer: inout pagecache_file_version) -> Errno?
   /// statx of a path.
   package var pathStatus: @Sendable (_ path: FilePath) -> Result<FileStatus, Errno>
   /// open, of what is known to exist. Returns a descriptor or an error; retries interruptions.
@@ -59,6 +61,7 @@ package struct FileSystemCalls: Sendable {
       let error = unsafe pagecache_file_status(descriptor, &answer)
       return error == 0 ? .success(FileStatus(answer)) : .failure(Errno(rawValue: error))
     },
+    version: { failure(unsafe pagecache_file_version($0, &$1)) },
     pathStatus: { path in
       var answer = pagecache_file_status()
       let error = unsafe path.withPlatformString { unsafe pagecache_path_status($0, &answer) }

@@ -26,6 +26,24 @@ extension LocalFileStore {
     }
   }
 
+  public var readsOnCaller: Bool { true }
+
+  /// Reads into one piece of memory. Errors and what is read buffered as with `read(_:completion:)`.
+  /// - Cost: one system call, and nothing else, for whole blocks where reads are direct.
+  public func read(at offset: Int64, into memory: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int {
+    if readsDirectly, let alignment, unsafe alignment.allows(offset, memory) {
+      var vector = unsafe iovec(iov_base: memory.baseAddress, iov_len: memory.count)
+      let count = unsafe system.read(primary.value, &vector, 1, offset, 0)
+      if count == memory.count { return count }
+      let errno = Errno(rawValue: Int32(truncatingIfNeeded: -count))
+      if count < 0, errno != .invalidArgument {
+        throw StoreError(operation: .read, store: name, range: offset..<offset + Int64(memory.count), cause: .of(errno))
+      }
+    }
+    // Where the file ends in between, or cannot be read directly after all.
+    return try unsafe result(of: StoreReadRequest(offset: offset, segments: [memory], execution: .caller)).get()
+  }
+
   private func result(of request: StoreReadRequest) -> Result<Int, StoreError> {
     do throws(Errno) {
       return .success(try readNow(request))

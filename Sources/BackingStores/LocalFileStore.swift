@@ -161,6 +161,20 @@ public final class LocalFileStore: BackingStore {
     }
   }
 
+  /// Size and time of last modification as they are now.
+  /// - Throws: as `status()`.
+  /// - Cost: one system call.
+  public func version() throws(StoreError) -> StoreVersion {
+    var answer = pagecache_file_version()
+    if let errno = system.version(primary.value, &answer) {
+      throw StoreError(operation: .status, store: name, cause: .of(errno))
+    }
+    guard answer.size >= 0 else { throw StoreError(operation: .status, store: name, cause: .system(.overflow)) }
+    return StoreVersion(
+      size: answer.size,
+      changeStamp: .init(seconds: answer.modified_seconds, nanoseconds: answer.modified_nanoseconds))
+  }
+
   private func isReplaced(_ status: FileStatus) -> Bool {
     guard let path else { return false }
     switch system.pathStatus(path) {

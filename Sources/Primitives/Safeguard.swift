@@ -22,6 +22,8 @@ public enum Safeguard: String, Sendable, CaseIterable {
   case accessBitByComparison
   /// A read that cannot get what it has begun with throws; it does not return less.
   case errorsThrown
+  /// A fill that claims nothing does not begin where somebody has a claim, or waits for one, that stands against it.
+  case loneFillsYield
 
   // The index.
 

@@ -128,6 +128,13 @@ package final class MemoryStore: BackingStore {
     }
   }
 
+  package var readsOnCaller: Bool { true }
+
+  package func read(at offset: Int64, into memory: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int {
+    reads.add(1)
+    return try unsafe result(of: StoreReadRequest(offset: offset, segments: [memory], execution: .caller)).get()
+  }
+
   package func close() {
     withState {
       $0.isClosed = true

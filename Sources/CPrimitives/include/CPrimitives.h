@@ -118,6 +118,16 @@ struct pagecache_file_status {
 /// Returns 0 or errno.
 int pagecache_file_status(int descriptor, struct pagecache_file_status *_Nonnull status);
 
+/// What of an open descriptor changes with its contents.
+struct pagecache_file_version {
+  int64_t size;
+  int64_t modified_seconds;
+  uint32_t modified_nanoseconds;
+};
+
+/// By fstat(2), which is quicker than statx(2). Returns 0 or errno.
+int pagecache_file_version(int descriptor, struct pagecache_file_version *_Nonnull version);
+
 /// The same of what a path leads to. Returns 0 or errno.
 int pagecache_path_status(const char *_Nonnull path, struct pagecache_file_status *_Nonnull status);
 

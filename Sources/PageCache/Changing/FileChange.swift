@@ -72,7 +72,7 @@ struct PreparedChange: ~Copyable {
   var mayWrap = false
 
   init(_ file: FileCore) {
-    pool = file.engine.pool
+    pool = file.pool
     nodes = NodeReserve(for: file.index)
   }
 

@@ -6,7 +6,7 @@ extension FileCore {
   /// Bytes of the pool that a slot names.
   func address(of entry: Entry) -> UnsafeMutableRawPointer {
     // Safe: an entry of this index names bytes of its arena.
-    unsafe engine.pool.arena.base + Int(entry.arenaOffset)
+    unsafe pool.arena.base + Int(entry.arenaOffset)
   }
 
   func entry(frame: UInt64, version: UInt64, flags: UInt64) -> Entry {
@@ -37,7 +37,7 @@ extension FileCore {
 
   /// The same, for the entry that was located for a page.
   func folio(of location: PageIndex.Location, page: UInt64) -> ClosedRange<UInt64> {
-    let shift = engine.pool.frameShift
+    let shift = pool.frameShift
     let entry = location.entry
     let first = page & ~(1 << location.shift - 1) - (entry.frame(shift: shift) - entry.headFrame(shift: shift))
     return first...first + (1 << UInt64(entry.order) - 1)
@@ -46,7 +46,7 @@ extension FileCore {
   /// Whether somebody besides the index holds a folio. Before it is marked, a guess; after that and a fence, the truth: see `CachedFile.borrow`.
   func isBorrowed(_ entry: Entry) -> Bool {
     keeps(.loansRespected)
-      && engine.pool.table[entry.headFrame(shift: engine.pool.frameShift)].references.loadRelaxed() != 1
+      && pool.table[entry.headFrame(shift: pool.frameShift)].references.loadRelaxed() != 1
   }
 
   /// Marks an entry. Relaxed: the fence in `confirmMarks` orders it before the bytes.
@@ -102,13 +102,13 @@ extension FileCore {
   /// Takes a folio's reference of the index back, once none of its slots is in the index.
   func release(heads: [UInt64]) {
     noteResident(heads, -1)
-    if keeps(.replacedReleased) { for head in heads { engine.pool.giveBackReference(head) } }
+    if keeps(.replacedReleased) { for head in heads { pool.giveBackReference(head) } }
   }
 
   /// Counts folios that have come into the index or left it, while their count still has the index's reference.
   func noteResident(_ heads: [UInt64], _ sign: Int) {
     guard let tenant else { return }
-    tenant.residentFrames.add(sign * heads.reduce(0) { $0 + 1 << engine.pool.table[$1].order })
+    tenant.residentFrames.add(sign * heads.reduce(0) { $0 + 1 << pool.table[$1].order })
   }
 
   /// Whoever has borrowed a folio keeps it as it is; the file gets other frames, for all of its pages. Expects the index lock held.
@@ -147,7 +147,7 @@ extension FileCore {
     operation: CacheError.Operation, range: Range<Int64>
   ) throws(CacheError) -> UnsafeMutableRawPointer {
     guard let frame = engine.allocateFrames(order: 0, for: tenant) else { throw noFrames(operation, range) }
-    let address = unsafe engine.pool.address(of: frame)
+    let address = unsafe pool.address(of: frame)
     if overwritten != 0..<frameByteCount {
       if let source {
         unsafe racyCopy(to: address, from: self.address(of: source), count: frameByteCount)
@@ -155,7 +155,7 @@ extension FileCore {
         unsafe zeroBytes(address, count: frameByteCount)
       } else {
         do throws(CacheError) { try unsafe readPage(page, into: address, operation: operation) } catch {
-          engine.pool.free(frame)
+          pool.free(frame)
           throw error
         }
       }
@@ -182,7 +182,7 @@ extension FileCore {
     _ page: UInt64, frame: UInt64, nodes: inout NodeReserve
   ) -> (slot: MarkedSlot, replaced: UInt64?) {
     let old = index.locate(page)?.entry
-    let metadata = engine.pool.table[frame]
+    let metadata = pool.table[frame]
     metadata.owner.storeRelaxed(number)
     metadata.page.storeRelaxed(page)
     metadata.setState(.cached, order: 0)
@@ -199,6 +199,6 @@ extension FileCore {
     let published = entry(frame: frame, version: 0, flags: Entry.upToDateBit)
     let slot = MarkedSlot(location: location, page: page, published: published, isInPlace: false)
     guard let old, old.isFolio else { return (slot, nil) }
-    return (slot, old.headFrame(shift: engine.pool.frameShift))
+    return (slot, old.headFrame(shift: pool.frameShift))
   }
 }

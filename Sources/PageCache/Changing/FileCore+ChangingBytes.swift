@@ -38,7 +38,7 @@ extension FileCore {
       }
       index.unlock()
       if survey.mustWait {
-        engine.domain.synchronize()
+        domain.synchronize()
         change.mayWrap = true
       }
       try prepare(&change, nodes: survey.nodes, operation: operation, range: range)

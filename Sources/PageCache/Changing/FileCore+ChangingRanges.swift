@@ -55,7 +55,7 @@ extension FileCore {
       }
       index.unlock()
       if survey.mustWait {
-        engine.domain.synchronize()
+        domain.synchronize()
         change.mayWrap = true
       }
       try prepare(&change, nodes: survey.nodes, operation: operation, range: range)
@@ -144,7 +144,7 @@ extension FileCore {
   private func zeroPrepared(_ page: UInt64, _ range: Range<Int64>, _ change: borrowing PreparedChange) {
     guard let frame = change.frame(for: page) else { return }
     let covered = overwritten(of: page, by: range)
-    unsafe zeroBytes(engine.pool.address(of: frame) + covered.lowerBound, count: covered.count)
+    unsafe zeroBytes(pool.address(of: frame) + covered.lowerBound, count: covered.count)
   }
 
   /// Takes whole folios and holes out of a range of pages, and stores one hole instead where that is wanted. Expects the index lock held and, for folios,
@@ -172,7 +172,7 @@ extension FileCore {
         continue
       }
       forgetMarks(found)
-      let head = found.entry.headFrame(shift: engine.pool.frameShift)
+      let head = found.entry.headFrame(shift: pool.frameShift)
       if heads.last != head { heads.append(head) }
       index.eraseSlot(of: found)
     }

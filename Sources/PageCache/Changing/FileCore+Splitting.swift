@@ -31,17 +31,17 @@ extension FileCore {
     let order = found.entry.order
     let pages = folio(of: found)
     guard order > 0, found.pageCount == 1, comesApart(pages.lowerBound, order) else { return false }
-    let head = found.entry.headFrame(shift: engine.pool.frameShift)
+    let head = found.entry.headFrame(shift: pool.frameShift)
     var slots: [PageIndex.Location] = []
     slots.reserveCapacity(pages.count)
     for page in pages {
       guard let location = index.locate(page), location.entry.isStable, location.entry.order == order,
-        location.entry.frame(shift: engine.pool.frameShift) == head + page - pages.lowerBound
+        location.entry.frame(shift: pool.frameShift) == head + page - pages.lowerBound
       else { return false }
       slots.append(location)
     }
     // Only the index's own reference is left, and nobody takes another until the last word has been replaced.
-    guard engine.pool.table[head].freeze(expecting: 1) else { return false }
+    guard pool.table[head].freeze(expecting: 1) else { return false }
     var pieces: [FramePool.Piece] = []
     func halve(_ page: UInt64, _ order: Int) {
       if order > 0, comesApart(page, order) {
@@ -52,15 +52,15 @@ extension FileCore {
       }
     }
     halve(pages.lowerBound, order)
-    engine.pool.split(head, into: pieces)
-    if !keeps(.headFrozenWhileSplit) { engine.pool.table[head].thaw(to: 1) }
+    pool.split(head, into: pieces)
+    if !keeps(.headFrozenWhileSplit) { pool.table[head].thaw(to: 1) }
     for piece in pieces {
       let first = Int(piece.page - pages.lowerBound)
       for location in slots[first..<first + 1 << piece.order] {
         republish(location.entry.withOrder(piece.order), in: location)
       }
     }
-    if keeps(.headFrozenWhileSplit) { engine.pool.table[head].thaw(to: 1) }
+    if keeps(.headFrozenWhileSplit) { pool.table[head].thaw(to: 1) }
     return true
   }
 }

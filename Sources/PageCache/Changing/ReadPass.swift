@@ -62,7 +62,7 @@ extension FileCore {
       unsafe gateClosers += 1
       if keeps(.gateCloses) { words.size.storeRelaxed(0) }
     }
-    if keeps(.gateWaitsForReaders) { engine.domain.synchronize() }
+    if keeps(.gateWaitsForReaders) { domain.synchronize() }
     index.lock()
     // Acquire pairs with the release in `leavePass`.
     while keeps(.gateWaitsForPasses), words.passes.loadAcquire() != 0 { index.wait() }

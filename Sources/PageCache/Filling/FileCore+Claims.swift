@@ -77,7 +77,8 @@ extension FileCore {
     return calls
   }
 
-  private func isFree(_ pages: ClosedRange<UInt64>, _ mode: RangeTable.Mode, isUrgent: Bool) -> Bool {
+  /// Whether a claim would be granted at once. Expects the index lock held.
+  func isFree(_ pages: ClosedRange<UInt64>, _ mode: RangeTable.Mode, isUrgent: Bool) -> Bool {
     let (first, last) = (pages.lowerBound, pages.upperBound)
     if mode.excludesFills, unsafe fills.first(from: first, through: last) != nil { return false }
     if isUrgent { return unsafe !ranges.isHeldAgainst(first: first, last: last, mode: mode) }

@@ -30,7 +30,7 @@ extension FileCore {
       index.withLock { planFills(rest, purpose: purpose, into: &plans) }
     }
     if plans.isClosing { throw error(operation, byteRange(from: pages.lowerBound, through: pages.upperBound), .closed) }
-    let record = engine.domain.record()
+    let record = domain.record()
     record.counter(Counter.joinedFills).addAsOnlyWriter(UInt64(plans.awaited.count - plans.started.count))
     var hasFrames = true
     for plan in plans.started {
@@ -56,7 +56,7 @@ extension FileCore {
     var quietChanges: UInt64?
   }
 
-  private struct PlannedFill {
+  struct PlannedFill {
     let fill: Fill
     let folios: ShortList<PlannedFolio>
     /// Index nodes to have in hand.
@@ -101,7 +101,7 @@ extension FileCore {
 
   /// Last page of the run of pages from `first` on that the index has, or nil if it lacks the first.
   func lastPresent(from first: UInt64, through last: UInt64) -> UInt64? {
-    engine.domain.read {
+    domain.read {
       var present: UInt64?
       var page = first
       while page <= last, let found = index.locate(page), found.entry.isStable || found.entry.isHole {
@@ -114,7 +114,7 @@ extension FileCore {
   }
 
   /// Chooses folios for a run of missing pages. Expects the index lock held; the first page is missing.
-  private func planFill(
+  func planFill(
     from first: UInt64, through last: UInt64, filePages: UInt64, isAhead: Bool
   ) -> ShortList<PlannedFolio> {
     let wanted = isAhead ? orders.upperBound : preferredOrder(first: first)
@@ -135,7 +135,7 @@ extension FileCore {
           end < filePages && (!isAhead || end <= last && start >= first)
           && start >= (plan.last.map { $0.lastPage + 1 } ?? 0)
           && (unsafe fills.first(from: start, through: end)) == nil
-          && engine.domain.read { index.next(from: start, through: end) } == nil
+          && domain.read { index.next(from: start, through: end) } == nil
         if isClear { break }
         order -= 1
       }
@@ -167,7 +167,7 @@ extension FileCore {
     operation: CacheError.Operation, holding: @escaping @Sendable (UInt64) -> Void
   ) -> Bool {
     let fill = plan.fill
-    engine.domain.record().counter(Counter.fills).addAsOnlyWriter(1)
+    domain.record().counter(Counter.fills).addAsOnlyWriter(1)
     func refuse(_ error: CacheError) -> Bool {
       // A reader may have joined a fill that was not to make room for itself: he looks again, and makes it.
       conclude(fill, purpose.mayEvict ? .failure(error) : .success(()))
@@ -182,7 +182,7 @@ extension FileCore {
     // The nodes that are missing are in hand before the store is asked: what it delivers finds a place.
     var nodes = NodeReserve(for: index)
     guard engine.fill(&nodes, to: plan.nodes, mayEvict: purpose.mayEvict) else {
-      for folio in folios { engine.pool.free(folio.frame) }
+      for folio in folios { pool.free(folio.frame) }
       return refuse(noFrames(operation, byteRange(from: fill.first, through: fill.last)))
     }
     let range = byteRange(from: fill.first, through: fill.last, length: min(length, stored))
@@ -214,7 +214,7 @@ extension FileCore {
         wanted.append(PlannedFolio(page: next.page + 1 << UInt64(half), order: half))
         wanted.append(PlannedFolio(page: next.page, order: half))
       } else {
-        for folio in folios { engine.pool.free(folio.frame) }
+        for folio in folios { pool.free(folio.frame) }
         throw noFrames(operation, byteRange(from: next.page, through: next.page))
       }
     }
@@ -225,8 +225,8 @@ extension FileCore {
   private func segments(of folios: ShortList<FillFolio>) -> [UnsafeMutableRawBufferPointer] {
     var segments: [UnsafeMutableRawBufferPointer] = unsafe []
     for folio in folios {
-      let address = unsafe engine.pool.address(of: folio.frame)
-      let count = engine.pool.frameByteCount << folio.order
+      let address = unsafe pool.address(of: folio.frame)
+      let count = pool.frameByteCount << folio.order
       if let last = unsafe segments.last, let start = last.baseAddress, unsafe start + last.count == address {
         unsafe segments[segments.count - 1] = UnsafeMutableRawBufferPointer(start: start, count: last.count + count)
       } else {

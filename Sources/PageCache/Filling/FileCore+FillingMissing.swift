@@ -17,9 +17,9 @@ extension FileCore {
     var page = pages.lowerBound
     while let missing = firstMissing(from: page, through: min(pages.upperBound, lastPageOfStore)) {
       let fills = try fill(missing, execution: .caller, purpose: purpose, operation: operation) { [self] head in
-        brought(frameByteCount << engine.pool.table[head].order)
+        brought(frameByteCount << pool.table[head].order)
         // Counted for whoever fills; nobody wants it.
-        engine.pool.giveBackReference(head)
+        pool.giveBackReference(head)
       }
       for fill in fills { try fill.wait() }
       count += fills.count
@@ -43,7 +43,7 @@ extension FileCore {
     var page = first
     while page <= last {
       guard let present = lastPresent(from: page, through: last) else {
-        let next = engine.domain.read { index.next(from: page, through: last)?.page }
+        let next = domain.read { index.next(from: page, through: last)?.page }
         return page...max(page, (next ?? last + 1) - 1)
       }
       page = present + 1

@@ -5,11 +5,13 @@ import Primitives
 
 extension FileCore {
   /// Takes what the store delivered into the index, or throws it away. Any thread.
-  /// - Parameter quiet: `quietChanges` when the fill was planned.
+  /// - Parameters:
+  ///   - quiet: `quietChanges` when the fill was planned.
+  ///   - holding: gets a reference to each folio; nil if nobody wants one.
   func finish(
     _ fill: Fill, _ folios: ShortList<FillFolio>, _ range: Range<Int64>, _ result: Result<Int, StoreError>,
     _ nodes: consuming NodeReserve, quiet: UInt64?, purpose: FillPurpose, operation: CacheError.Operation,
-    holding: (UInt64) -> Void
+    holding: ((UInt64) -> Void)?
   ) {
     engine.fillsAtStores.add(-1)
     if let failure = failure(ofAnswer: result, range) {
@@ -17,7 +19,7 @@ extension FileCore {
       return fail(fill, folios, range, failure, operation: operation)
     }
     var owner = lookAtOwner(since: quiet)
-    prepare(folios, end: range.upperBound)
+    prepare(folios, end: range.upperBound, references: holding == nil ? 1 : 2)
     var isStored = false
     var calls: [@Sendable () -> Void] = []
     // Twice at most for each of two reasons: the owner is looked at once more, and nodes are counted for the worst case then.
@@ -59,9 +61,9 @@ extension FileCore {
       break
     }
     nodes.giveBack()
-    engine.domain.record().counter(Counter.filledBytes).addAsOnlyWriter(UInt64(range.count))
+    domain.record().counter(Counter.filledBytes).addAsOnlyWriter(UInt64(range.count))
     tenant?.filledBytes.add(range.count)
-    if isStored { for folio in folios { holding(folio.frame) } } else { drop(folios) }
+    if isStored { if let holding { for folio in folios { holding(folio.frame) } } } else { drop(folios) }
     fill.finish(.success(()))
     for call in calls { call() }
   }
@@ -72,20 +74,20 @@ extension FileCore {
   ) {
     // Nobody has seen these frames: they need no grace period.
     drop(folios)
-    engine.domain.record().counter(Counter.failedFills).addAsOnlyWriter(1)
+    domain.record().counter(Counter.failedFills).addAsOnlyWriter(1)
     conclude(fill, .failure(error(operation, range, .store(failure))))
   }
 
   /// Makes folios of frames that the store has filled.
-  private func prepare(_ folios: ShortList<FillFolio>, end: Int64) {
+  /// - Parameter references: one for the index, and one for the caller if he wants it.
+  private func prepare(_ folios: ShortList<FillFolio>, end: Int64, references: UInt64) {
     if keeps(.tailZeroed) { zeroTail(folios, end: end) }
     for folio in folios {
-      let metadata = engine.pool.table[folio.frame]
+      let metadata = pool.table[folio.frame]
       metadata.owner.storeRelaxed(number)
       metadata.page.storeRelaxed(folio.page)
       metadata.setState(.cached, order: folio.order)
-      // One reference for the index, one for the caller.
-      metadata.thaw(to: 2)
+      metadata.thaw(to: references)
     }
   }
 
@@ -106,7 +108,7 @@ extension FileCore {
       index.store(folio.page, order: folio.order, reserve: &reserve) { page in
         // Version 0: the frame has had a grace period since it last had any.
         .folio(
-          arenaOffset: (folio.frame + (page - folio.page)) << UInt64(engine.pool.frameShift), order: folio.order,
+          arenaOffset: (folio.frame + (page - folio.page)) << UInt64(pool.frameShift), order: folio.order,
           version: 0)
       }
       engine.admit(folio.frame, inPlaceOf: old, for: purpose)
@@ -119,8 +121,9 @@ extension FileCore {
   private func drop(_ folios: ShortList<FillFolio>) {
     for folio in folios {
       // Not where it is frozen still.
-      _ = engine.pool.table[folio.frame].freeze(expecting: 2)
-      engine.pool.free(folio.frame)
+      let metadata = pool.table[folio.frame]
+      if !metadata.freeze(expecting: 2) { _ = metadata.freeze(expecting: 1) }
+      pool.free(folio.frame)
     }
   }
 
@@ -145,10 +148,10 @@ extension FileCore {
   /// have grown since.
   private func zeroTail(_ folios: ShortList<FillFolio>, end: Int64) {
     for folio in folios {
-      let count = engine.pool.frameByteCount << folio.order
-      let start = Int64(folio.page << UInt64(engine.pool.frameShift))
+      let count = pool.frameByteCount << folio.order
+      let start = Int64(folio.page << UInt64(pool.frameShift))
       let valid = Int(max(0, min(Int64(count), end - start)))
-      if valid < count { unsafe zeroBytes(engine.pool.address(of: folio.frame) + valid, count: count - valid) }
+      if valid < count { unsafe zeroBytes(pool.address(of: folio.frame) + valid, count: count - valid) }
     }
   }
 

@@ -69,7 +69,7 @@ extension FileCore {
   /// First page of the run of pages before a page of which the index knows nothing.
   private func startOfUnknown(before page: UInt64) -> UInt64? {
     guard page > 0 else { return nil }
-    return engine.domain.read {
+    return domain.read {
       // In steps that double: a lone folio far back costs a few looks.
       var reach: UInt64 = 1
       while true {

@@ -13,13 +13,13 @@ extension FileCore {
   func changeByOthers(operation: StoreError.Operation, range: Range<Int64>?) -> StoreError? {
     // Whoever has a protocol with the others says himself when to look again. And while this cache changes the store, or until a sync has asked for
     // the stamp after that, it says nothing.
-    guard ownership == .exclusive, let before = index.withLock({ quietChanges }), let status = try? store.status()
+    guard ownership == .exclusive, let before = index.withLock({ quietChanges }), let version = try? store.version()
     else {
       return nil
     }
     return index.withLock {
-      guard quietChanges == before, unsafe storeState.differs(from: status) else { return nil }
-      return unsafe changeError(storeState.size, status.size, operation: operation, range)
+      guard quietChanges == before, unsafe storeState.differs(from: version) else { return nil }
+      return unsafe changeError(storeState.size, version.size, operation: operation, range)
     }
   }
 
@@ -28,7 +28,7 @@ extension FileCore {
     /// Nothing is to be compared: it has been, or it would say nothing.
     case done
     /// The store was asked. What it said counts if the changes begun are still so many.
-    case asked(StoreStatus, changes: UInt64)
+    case asked(StoreVersion, changes: UInt64)
     /// The changes begun were not known, or the store has not been asked since.
     case needed
   }
@@ -45,8 +45,8 @@ extension FileCore {
   func lookAtOwner(since changes: UInt64?) -> OwnerLook {
     guard ownership == .exclusive else { return .done }
     guard let changes else { return .needed }
-    guard let status = try? store.status() else { return .done }
-    return .asked(status, changes: changes)
+    guard let version = try? store.version() else { return .done }
+    return .asked(version, changes: changes)
   }
 
   /// What a look tells. Expects the index lock held.
@@ -55,11 +55,11 @@ extension FileCore {
     case .done: return .unchanged
     // As long as the stamp is not known, asking says nothing.
     case .needed: return quietChanges == nil ? .unchanged : .unclear
-    case .asked(let status, let changes):
+    case .asked(let version, let changes):
       guard let now = quietChanges else { return .unchanged }
       guard now == changes else { return .unclear }
-      return unsafe storeState.differs(from: status)
-        ? .changed(expectedSize: storeState.size, actualSize: status.size) : .unchanged
+      return unsafe storeState.differs(from: version)
+        ? .changed(expectedSize: storeState.size, actualSize: version.size) : .unchanged
     }
   }
 

@@ -12,6 +12,10 @@ import ReadCopyUpdate
 @safe
 final class FileCore: Sendable {
   let engine: Engine
+  // The engine's. A call by way of two objects keeps both, and all threads count in the same places.
+  let pool: FramePool
+  let domain: ReadDomain
+  let budget: FrameBudget
   /// Never reused in the life of the cache: folio metadata names its file by it.
   let number: UInt64
   let store: any BackingStore
@@ -49,6 +53,9 @@ final class FileCore: Sendable {
   ) {
     self.tenant = tenant
     self.engine = engine
+    pool = engine.pool
+    domain = engine.domain
+    budget = engine.budget
     self.number = number
     self.store = store
     self.identity = identity
@@ -61,12 +68,12 @@ final class FileCore: Sendable {
     orders =
       isWritable ? all.lowerBound...max(all.lowerBound, min(all.upperBound, geometry.fanOutShift - 1)) : all
     words = unsafe FileWords.allocate(
-      size: status.size, arena: engine.pool.arena.base, fanOutShift: geometry.fanOutShift,
-      frameShift: engine.pool.frameShift)
+      size: status.size, arena: pool.arena.base, fanOutShift: geometry.fanOutShift,
+      frameShift: pool.frameShift)
     index = PageIndex(
-      geometry: geometry, nodes: engine.pool.nodes(fanOutShift: geometry.fanOutShift), root: words.root,
+      geometry: geometry, nodes: pool.nodes(fanOutShift: geometry.fanOutShift), root: words.root,
       // Not a page more: a file of a whole number of nodes would get a level for nothing.
-      coveredPages: (UInt64(status.size) + UInt64(engine.pool.frameByteCount) - 1) >> UInt64(engine.pool.frameShift),
+      coveredPages: (UInt64(status.size) + UInt64(pool.frameByteCount) - 1) >> UInt64(pool.frameShift),
       isConfined: true)
   }
 
@@ -78,8 +85,8 @@ final class FileCore: Sendable {
     unsafe guarded.deallocate()
   }
 
-  var frameShift: UInt64 { UInt64(engine.pool.frameShift) }
-  var frameByteCount: Int { engine.pool.frameByteCount }
+  var frameShift: UInt64 { UInt64(pool.frameShift) }
+  var frameByteCount: Int { pool.frameByteCount }
 
   /// Bytes in the file.
   ///
@@ -152,12 +159,12 @@ final class FileCore: Sendable {
       unsafe holdBacks = [:]
       index.removeAll { found in
         guard found.entry.isFolio else { return }
-        let head = found.entry.headFrame(shift: engine.pool.frameShift)
+        let head = found.entry.headFrame(shift: pool.frameShift)
         if heads.last != head { heads.append(head) }
       }
     }
     noteResident(heads, -1)
-    for head in heads { engine.pool.giveBackReference(head) }
+    for head in heads { pool.giveBackReference(head) }
     store.close()
     for store in unsafe duplicates { store.close() }
   }

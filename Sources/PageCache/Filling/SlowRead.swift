@@ -49,14 +49,14 @@ final class SlowRead: Sendable {
       }
       return unsafe (held, self.claim, reserved)
     }
-    heads.forEach { file.engine.pool.giveBackReference($0) }
+    heads.forEach { file.pool.giveBackReference($0) }
     if let claim { file.letGo(claim) }
-    if frames > 0 { file.engine.budget.giveBack(frames) }
+    if frames > 0 { file.budget.giveBack(frames) }
   }
 
   /// Waits for the frames this read can need, and for its turn. Not if the caller has a claim on the pages already, and the frames.
   func begin() {
-    file.engine.budget.reserve(frames)
+    file.budget.reserve(frames)
     let granted = file.claim(claimed, .reading)
     // Nobody else has this yet, so that nobody releases it in between.
     monitor.withLock {
@@ -68,7 +68,7 @@ final class SlowRead: Sendable {
   /// The same for a task, which gives its thread away meanwhile.
   nonisolated(nonsending) func begin() async {
     await withCheckedContinuation { continuation in
-      file.engine.budget.reserve(frames) { continuation.resume() }
+      file.budget.reserve(frames) { continuation.resume() }
     }
     monitor.withLock { unsafe reserved = frames }
     let granted = await withCheckedContinuation { continuation in
@@ -111,10 +111,9 @@ final class SlowRead: Sendable {
     let count = file.pageCount(file.length)
     guard pages.lowerBound < count else { return nil }
     let wanted = pages.lowerBound...min(pages.upperBound, count - 1)
-    let missing = file.engine.domain.read { holdPresent(wanted) }
+    let missing = file.domain.read { holdPresent(wanted) }
     guard let missing else { return nil }
-    file.engine.domain.record().counter(Counter.misses).addAsOnlyWriter(1)
-    file.tenant?.misses.add(1)
+    file.noteMiss()
     // First, so that it is under way while this waits for what it wants itself.
     if isFirst { readAhead?.missed(pages, in: file) }
     return try file.fill(missing, execution: execution, operation: operation) { [self] head in
@@ -126,13 +125,13 @@ final class SlowRead: Sendable {
   /// Keeps a reference that was counted for us: or gives it back, if it came too late or twice.
   private func take(_ head: UInt64) {
     let isKept = monitor.withLock { unsafe !isReleased && held.insert(head) }
-    if !isKept { file.engine.pool.giveBackReference(head) }
+    if !isKept { file.pool.giveBackReference(head) }
   }
 
   /// Holds every folio of some pages that is in the index. Inside a read section.
   /// - Returns: from the first missing page to the last, or nil if nothing is missing.
   private func holdPresent(_ pages: ClosedRange<UInt64>) -> ClosedRange<UInt64>? {
-    let pool = file.engine.pool
+    let pool = file.pool
     var missing: ClosedRange<UInt64>?
     var page = pages.lowerBound
     while page <= pages.upperBound {
@@ -164,6 +163,12 @@ final class SlowRead: Sendable {
 }
 
 extension FileCore {
+  /// Counts a read that has found something missing.
+  func noteMiss() {
+    domain.record().counter(Counter.misses).addAsOnlyWriter(1)
+    tenant?.misses.add(1)
+  }
+
   /// Frames that a call on some pages can need: for the pages, for large folios at both ends, and for index nodes.
   func framesNeeded(for pages: ClosedRange<UInt64>) -> Int {
     let nodes = index.nodesNeeded(from: pages.lowerBound, through: pages.upperBound) + 1

@@ -42,7 +42,7 @@ struct StoreState {
   }
 
   /// Whether what the store says now is what is known of it, as far as can be told.
-  func differs(from status: StoreStatus) -> Bool {
-    status.size != size || stamp.map { $0 != status.changeStamp } ?? false
+  func differs(from version: StoreVersion) -> Bool {
+    version.size != size || stamp.map { $0 != version.changeStamp } ?? false
   }
 }

@@ -27,11 +27,11 @@ extension FileCore {
     if shortens, keeps(.gateBeforeClaims) { closeGate() }
     defer { if shortens { index.withLock { openGateLocked() } } }
     let frames = engine.configuration.framesOfOneCall
-    if keeps(.framesBeforeClaims) { engine.budget.reserve(frames) }
-    defer { engine.budget.giveBack(frames) }
+    if keeps(.framesBeforeClaims) { budget.reserve(frames) }
+    defer { budget.giveBack(frames) }
     let claim = self.claim(foliosAround(pages), .changingStore)
     defer { letGo(claim) }
-    if !keeps(.framesBeforeClaims) { engine.budget.reserve(frames) }
+    if !keeps(.framesBeforeClaims) { budget.reserve(frames) }
     if shortens, !keeps(.gateBeforeClaims) { closeGate() }
     if index.withLock({ unsafe isClosing }) { throw error(operation, range, .closed) }
     return try body()

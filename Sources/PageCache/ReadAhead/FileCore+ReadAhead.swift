@@ -32,14 +32,14 @@ extension FileCore {
   /// Brings what is missing of some pages, on this thread. Gives up where somebody is changing them, or frames are getting few.
   private func bring(_ pages: ClosedRange<UInt64>, mark: UInt64?) {
     let frames = framesNeeded(for: pages)
-    guard frames <= engine.budget.capacity / 2, engine.budget.tryReserve(frames, sparing: engine.budget.capacity / 4)
+    guard frames <= budget.capacity / 2, budget.tryReserve(frames, sparing: budget.capacity / 4)
     else { return }
-    defer { engine.budget.giveBack(frames) }
+    defer { budget.giveBack(frames) }
     guard let claim = tryClaim(foliosAround(pages), .reading) else { return }
     defer { letGo(claim) }
     // Nobody has asked for it: whoever does will be told of what stands in the way.
     let fills = (try? fillMissing(pages, purpose: .ahead(mark: mark), operation: .read)) ?? 0
-    engine.domain.record().counter(Counter.readAheads).addAsOnlyWriter(UInt64(fills))
+    domain.record().counter(Counter.readAheads).addAsOnlyWriter(UInt64(fills))
   }
 }
 

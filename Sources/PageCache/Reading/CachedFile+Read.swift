@@ -73,8 +73,11 @@ extension CachedFile {
   /// - Parameters:
   ///   - count: at most the atomic length.
   ///   - pass: taken if the sink was written to and must be written to again.
+  ///   - isAccess: else it is the read that has brought what it reads.
   @inline(__always)
-  func generalHit<S: Sink>(offset: UInt64, count: Int, into sink: inout S, pass: inout ReadPass) -> Int {
+  func generalHit<S: Sink>(
+    offset: UInt64, count: Int, into sink: inout S, pass: inout ReadPass, isAccess: Bool = true
+  ) -> Int {
     let record: ThreadRecord
     if let fast = ThreadRecord.fast(slot: slotNumber) {
       record = fast
@@ -87,7 +90,7 @@ extension CachedFile {
     let limit = pass.isTaken ? words.length : words.size
     // What others have in use, and what nobody has, stays so.
     var done =
-      leavesNothing
+      leavesNothing || !isAccess
       ? Hit.unnoted(words, limit: limit, record: record, offset: offset, count: count, into: &sink)
       : Hit.general(words, limit: limit, record: record, offset: offset, count: count, into: &sink)
     if done == overtaken {
@@ -156,7 +159,7 @@ extension CachedFile {
   ) throws(CacheError) -> Int {
     let copied = unclaimedHit(offset: offset, count: count, into: &sink, pass: &pass)
     takeReadAheadNote(offset: offset, count: count)
-    let done = copied >= 0 ? copied : try readMissing(offset: offset, count: count, into: &sink)
+    let done = copied >= 0 ? copied : try readMissing(offset: offset, count: count, into: &sink, pass: &pass)
     if leavesNothing { dropBehind(offset: offset, count: done) }
     return done
   }
@@ -209,11 +212,25 @@ extension CachedFile {
 
   /// Reads a piece in its turn: fills what is missing, on this thread, and copies while nobody may change it.
   /// - Returns: bytes read; 0 at or past the end of the file.
-  private func readMissing<S: Sink>(offset: UInt64, count: Int, into sink: inout S) throws(CacheError) -> Int {
+  private func readMissing<S: Sink>(
+    offset: UInt64, count: Int, into sink: inout S, pass: inout ReadPass
+  ) throws(CacheError) -> Int {
     let range = Int64(offset)..<Int64(offset) + Int64(count)
     let file = try file(.read, range)
-    guard Int64(offset) < file.length else { return 0 }
+    let length = file.length
+    guard Int64(offset) < length else { return 0 }
     countSlowRead(count)
+    var readAhead = readAhead
+    let pages = file.pages(offset: offset, count: min(UInt64(count), UInt64(length) - offset))
+    if pages.count == 1, file.store.readsOnCaller {
+      file.noteMiss()
+      readAhead?.missed(pages, in: file)
+      readAhead = nil
+      if try file.fillLone(pages.lowerBound, operation: .read) {
+        let copied = generalHit(offset: offset, count: count, into: &sink, pass: &pass, isAccess: false)
+        if copied >= 0 { return copied }
+      }
+    }
     let slow = SlowRead(file, offset: offset, count: UInt64(count), operation: .read, readAhead: readAhead)
     slow.begin()
     defer { slow.release() }
@@ -248,9 +265,9 @@ extension SlowRead {
   /// - Returns: bytes copied, 0 past the end of the file; nil if folios are missing after all.
   func copy<S: Sink>(offset: UInt64, count: Int, into sink: inout S) -> Int? {
     let words = file.words
-    let record = file.engine.domain.record()
+    let record = file.domain.record()
     while true {
-      file.engine.domain.enter(record)
+      file.domain.enter(record)
       // By a length that hits may not see yet; who lets go of the claims has the lock once more, and both words are stored with it.
       // What was brought for this read is not accessed by it; the rest has been noted (`holdPresent`).
       let copied = Hit.unnoted(words, limit: words.length, record: record, offset: offset, count: count, into: &sink)

@@ -116,7 +116,7 @@ extension FileCore {
     let size = UInt64(length)
     guard count > 0, offset < size else { return nil }
     let pages = pages(offset: offset, count: min(UInt64(count), size - offset))
-    return engine.domain.read {
+    return domain.read {
       var marked: UInt64?
       var page = pages.lowerBound
       while page <= pages.upperBound, let found = index.next(from: page, through: pages.upperBound) {

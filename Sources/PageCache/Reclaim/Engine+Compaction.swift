@@ -51,7 +51,7 @@ extension Engine {
 extension FileCore {
   /// Puts a folio's bytes into other frames, if it still is what its metadata said, nobody has a reference to it, and it owes nothing. Its old count stays frozen.
   fileprivate func move(_ head: UInt64, page: UInt64, order: Int, to target: UInt64) -> Bool {
-    let pool = engine.pool
+    let pool = pool
     let shift = pool.frameShift
     return index.withLock {
       var slots: [PageIndex.Location] = []

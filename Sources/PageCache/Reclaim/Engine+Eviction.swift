@@ -144,7 +144,7 @@ extension Engine {
       if let owner = file.tenant, owner != tenant, owner.keeps(Int(last - page) + 1) {
         return stays(candidate.queue, candidate.hasReturned)
       }
-      let state = look(at: file, from: page, through: last)
+      let state = look(at: found, through: last, in: file)
       if state.isChanging { return stays(candidate.queue, candidate.hasReturned) }
       // What its store does not safely have is not looked at again before it has: see `changeMarks`.
       if state.isOwed {
@@ -156,27 +156,32 @@ extension Engine {
         if comesApart(found, accessed: state.accessed, in: file) {
           return stays(candidate.queue, candidate.hasReturned)
         }
-        clearAccessed(index, from: page, through: last)
+        forEachSlot(from: found, through: last, in: index) { if $0.entry.isAccessed { index.clearAccessed($0) } }
       }
       let isRemembered: Bool
       switch policy.verdict(candidate.queue, hasReturned: candidate.hasReturned, isAccessed: isAccessed) {
       case .stays(let queue, let hasReturned): return stays(queue, hasReturned)
       case .goes(let remembered): isRemembered = remembered
       }
+      // It has to go before the next one is looked at: else both would go within the reserve.
+      let frames = Int(last - page) + 1
+      if let owner = file.tenant, !owner.lose(frames, for: tenant) {
+        return stays(candidate.queue, candidate.hasReturned)
+      }
       // Only the index's own reference is left, and nobody takes another from here on.
-      guard pool.table[head].freeze(expecting: 1) else { return stays(candidate.queue, candidate.hasReturned) }
-      let gone = goneFrames.fetchAddRelaxed(1 << UInt64(found.entry.order)) + 1 << UInt64(found.entry.order)
-      var slot = page
+      guard pool.table[head].freeze(expecting: 1) else {
+        file.tenant?.residentFrames.add(frames)
+        return stays(candidate.queue, candidate.hasReturned)
+      }
+      let gone = goneFrames.fetchAddRelaxed(UInt64(frames)) + UInt64(frames)
       // The folio's slots begin and end where the range does: no node is needed.
-      while slot <= last, let found = index.next(from: slot, through: last) {
-        slot = found.lastPage + 1
-        if isRemembered, remembers { index.replace(found, withValue: gone) } else { index.eraseSlot(of: found) }
+      forEachSlot(from: found, through: last, in: index) {
+        if isRemembered, remembers { index.replace($0, withValue: gone) } else { index.eraseSlot(of: $0) }
       }
       return true
     }
     guard evicted else { return false }
     let frames = 1 << pool.table[head].order
-    file.tenant?.residentFrames.add(-frames)
     file.tenant?.evictedFrames.add(frames)
     let record = domain.record()
     record.counter(Counter.evictions).addAsOnlyWriter(1)
@@ -187,17 +192,29 @@ extension Engine {
 
   /// What the slots of a folio say. Expects the index lock held.
   private func look(
-    at file: FileCore, from first: UInt64, through last: UInt64
+    at first: PageIndex.Found, through last: UInt64, in file: FileCore
   ) -> (isChanging: Bool, isOwed: Bool, accessed: Int) {
     var (isChanging, isOwed, accessed) = (false, false, 0)
-    var page = first
-    while page <= last, let found = file.index.next(from: page, through: last) {
-      if found.entry.isChanging { isChanging = true }
-      if keeps(.owedStays), file.isOwed(found.location, page: found.page) { isOwed = true }
-      if found.entry.isAccessed { accessed += 1 }
-      page = found.lastPage + 1
+    let mayOwe = unsafe keeps(.owedStays) && file.debt.pages > 0
+    forEachSlot(from: first, through: last, in: file.index) { slot in
+      if slot.entry.isChanging { isChanging = true }
+      if mayOwe, file.isOwed(slot.location, page: slot.page) { isOwed = true }
+      if slot.entry.isAccessed { accessed += 1 }
     }
     return (isChanging, isOwed, accessed)
+  }
+
+  /// The slots of a folio, from one that has been found on: most folios have no other. Expects the index lock held.
+  @inline(__always)
+  private func forEachSlot(
+    from first: PageIndex.Found, through last: UInt64, in index: PageIndex, _ body: (PageIndex.Found) -> Void
+  ) {
+    var slot = first
+    while true {
+      body(slot)
+      guard slot.lastPage < last, let next = index.next(from: slot.lastPage + 1, through: last) else { return }
+      slot = next
+    }
   }
 
   /// Splits a large folio of which a quarter or less is in use: the rest of it can go.
@@ -228,14 +245,5 @@ extension Engine {
       }
     }
     return erased
-  }
-
-  /// Clears the access bits of a folio's slots. Expects the index lock held.
-  private func clearAccessed(_ index: PageIndex, from first: UInt64, through last: UInt64) {
-    var page = first
-    while page <= last, let found = index.next(from: page, through: last) {
-      if found.entry.isAccessed { index.clearAccessed(found) }
-      page = found.lastPage + 1
-    }
   }
 }

@@ -30,7 +30,9 @@ extension Engine {
     let last = lastSweep.loadRelaxed()
     let memory = policy.memory(frames: pool.queues.frames)
     // Relaxed: whoever is first does it, and nothing else depends on it.
-    guard gone &- last > UInt64(max(64, memory / 2)), lastSweep.exchangeRelaxed(gone) == last else { return }
+    // Each sweep looks at every entry. One that is old says nothing; all that it can do is to keep a node.
+    let interval = pool.nodeFrames > pool.usableFrames / 32 ? memory / 2 : 4 * memory
+    guard gone &- last > UInt64(max(64, interval)), lastSweep.exchangeRelaxed(gone) == last else { return }
     shedShadows(olderThan: UInt64(isCrowdedByNodes ? memory / 8 : memory))
   }
 

@@ -51,6 +51,14 @@ public final class Tenant: Sendable {
 
   /// Whether a folio of so many frames may not go for others.
   func keeps(_ frames: Int) -> Bool { residentFrames.value - frames < reservedFrames }
+
+  /// Counts a folio of so many frames as gone, if it may go.
+  /// - Parameter other: for whom.
+  func lose(_ frames: Int, for other: Tenant?) -> Bool {
+    if residentFrames.addReturningNew(-frames) >= reservedFrames || other == self { return true }
+    residentFrames.add(frames)
+    return false
+  }
 }
 
 extension Tenant: Equatable {

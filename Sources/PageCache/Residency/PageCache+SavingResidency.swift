@@ -56,13 +56,13 @@ extension Engine {
 
 extension FileCore {
   fileprivate func noteResidency(in saved: inout ResidencyImage.File) {
-    let pool = engine.pool
+    let pool = pool
     let end = pageCount(saved.size)
     var page: UInt64 = 0
     var isDone = false
     while !isDone {
       // A section for a thousand folios at a time, so that no grace period waits for all of a large file.
-      engine.domain.read {
+      domain.read {
         for _ in 0..<1000 {
           guard page < end, let found = index.next(from: page, through: end - 1) else {
             isDone = true

@@ -35,7 +35,7 @@ extension FileCore {
   /// Reclaim may look at a folio again that owed something. If it still does for another of its pages, it is set aside once more.
   private func bringBack(_ location: PageIndex.Location, page: UInt64) {
     let entry = Entry(word: location.slot.loadRelaxed())
-    if entry.isFolio { engine.pool.queues.bringBack(entry.headFrame(shift: engine.pool.frameShift)) }
+    if entry.isFolio { pool.queues.bringBack(entry.headFrame(shift: pool.frameShift)) }
   }
 
   /// Notes that the cache has what the store has not.

@@ -167,7 +167,7 @@ extension FileCore {
     unsafe debt.writtenSince = nil
     index.unlock()
     let failure = flushStore(dataOnly: dataOnly)
-    engine.domain.record().counter(failure == nil ? Counter.flushes : Counter.failedFlushes).addAsOnlyWriter(1)
+    domain.record().counter(failure == nil ? Counter.flushes : Counter.failedFlushes).addAsOnlyWriter(1)
     if failure == nil { clear(oldMark) }
     index.lock()
     if let failure {
@@ -278,7 +278,7 @@ extension FileCore {
         unsafe failures.add(StoreError(operation: .write, store: name, cause: .replaced))
       }
       guard let before, unsafe before == (changesBegun, storeState.changes), !isBeingChanged,
-        unsafe storeState.isChangedByOthers || storeState.differs(from: status)
+        unsafe storeState.isChangedByOthers || storeState.differs(from: status.version)
       else { return }
       unsafe storeState.isChangedByOthers = true
       unsafe failures.add(

@@ -120,7 +120,7 @@ extension FileCore {
     let end = max(start, min(slotsEnd, known))
     let bytes = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(memory)[..<Int(end - start)])
     let (written, failure) = unsafe writeAll(bytes, at: start)
-    engine.domain.record().counter(Counter.writtenBackBytes).addAsOnlyWriter(UInt64(written))
+    domain.record().counter(Counter.writtenBackBytes).addAsOnlyWriter(UInt64(written))
     index.withLock {
       noteWritten(through: start + Int64(written), count: written)
       for (page, count) in batch.slots {
@@ -181,7 +181,7 @@ extension FileCore {
 
   /// Copies a slot's bytes as they are at one instant. The pages are claimed: they are there, and somebody may be changing them.
   private func snapshot(_ first: UInt64, _ count: UInt64, into destination: UnsafeMutableRawPointer) {
-    let record = engine.domain.record()
+    let record = domain.record()
     var page = first
     var attempts = 0
     while page < first + count {
@@ -190,7 +190,7 @@ extension FileCore {
       // has marked.
       let isLocked = attempts >= patience(8)
       if isLocked { index.lock() }
-      engine.domain.enter(record)
+      domain.enter(record)
       let copied = unsafe copyStable(page, most: first + count - page, to: at)
       record.exit()
       if isLocked { index.unlock() }

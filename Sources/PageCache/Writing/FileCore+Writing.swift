@@ -19,7 +19,7 @@ extension FileCore {
       offset, count: bytes.count, durability: durability, point: point, operation: operation)
     defer {
       letGo(claim)
-      engine.budget.giveBack(frames)
+      budget.giveBack(frames)
     }
     return try unsafe write(
       bytes, range, durability: room.isSynchronous ? .writeThrough : durability, room: room, point: point,
@@ -56,7 +56,7 @@ extension FileCore {
         }
       }
       let frames = framesNeeded(for: pages)
-      engine.budget.reserve(frames)
+      budget.reserve(frames)
       let mode: RangeTable.Mode = durability == .writeThrough || room.isSynchronous ? .changingStore : .changingCache
       // Whoever appends claims all that follows, so that nobody else does.
       var claimed = foliosAround(pages)
@@ -64,13 +64,13 @@ extension FileCore {
       let claim = self.claim(claimed, mode)
       if index.withLock({ unsafe isClosing }) {
         letGo(claim)
-        engine.budget.giveBack(frames)
+        budget.giveBack(frames)
         engine.dirtyBudget.giveBack(room.pages)
         throw error(operation, range, .closed)
       }
       if offset != nil || length == start { return (claim, range, frames, room) }
       letGo(claim)
-      engine.budget.giveBack(frames)
+      budget.giveBack(frames)
       engine.dirtyBudget.giveBack(room.pages)
     }
   }
@@ -120,8 +120,8 @@ extension FileCore {
     }
     index.unlock()
     release(heads: marked.replaced)
-    engine.domain.record().counter(Counter.writtenBytes).addAsOnlyWriter(UInt64(range.count))
-    engine.domain.record().counter(Counter.writes).addAsOnlyWriter(1)
+    domain.record().counter(Counter.writtenBytes).addAsOnlyWriter(UInt64(range.count))
+    domain.record().counter(Counter.writes).addAsOnlyWriter(1)
     if let refusal { throw error(operation, wanted, .partlyWritten(range.count, refusal)) }
     if room.isSynchronous {
       do throws(StoreError) { try flush(dataOnly: true) } catch {
@@ -140,7 +140,7 @@ extension FileCore {
         page = found.lastPage + 1
         guard found.entry.isFolio, found.entry.order == 0, !isOwed(found.location, page: found.page) else { continue }
         forgetMarks(found)
-        heads.append(found.entry.headFrame(shift: engine.pool.frameShift))
+        heads.append(found.entry.headFrame(shift: pool.frameShift))
         index.eraseSlot(of: found)
       }
     }
@@ -178,7 +178,7 @@ extension FileCore {
       index.lock()
       if unsafe debt.failedJobs != failedBefore, let failure = unsafe debt.lastJobError {
         index.unlock()
-        throw error(operation, range, .dirtyLimit(limit: budget.capacity << engine.pool.frameShift, failure.refusal))
+        throw error(operation, range, .dirtyLimit(limit: budget.capacity << pool.frameShift, failure.refusal))
       }
       let owned = unsafe debt.pages
       if owned > 0 { index.wait(nanoseconds: 10_000_000) }

@@ -1,0 +1,84 @@
+import BackingStores
+import Folios
+import PageIndex
+import Primitives
+
+extension FileCore {
+  /// Brings the folio of one missing page on this thread, where nothing stands in the way: the usual miss, which `SlowRead` would make three times as long.
+  ///
+  /// Nothing is claimed and no reference is held. As long as the fill is in the file's table nobody changes its pages (`RangeTable.Mode.excludesFills`), and
+  /// afterwards whoever called looks again, as for any hit; if the page has gone by then, or is changing, he reads in his turn.
+  /// - Returns: whether the page has been brought. Else there is more to it, and nothing has been done.
+  /// - Throws: what went wrong with the fill, as `SlowRead` does.
+  /// - Cost: two holds of the file's lock and one of the pool's, two allocations, and what the store costs.
+  func fillLone(_ page: UInt64, operation: CacheError.Operation) throws(CacheError) -> Bool {
+    let frames = framesNeeded(for: page...page)
+    guard store.readsOnCaller, budget.tryReserve(frames) else { return false }
+    defer { budget.giveBack(frames) }
+    guard let plan = index.withLock({ planLoneFill(page) }) else { return false }
+    let (fill, folio) = (plan.fill, plan.folio)
+    domain.record().counter(Counter.fills).addAsOnlyWriter(1)
+    var nodes = NodeReserve(for: index)
+    guard let frame = engine.allocateFrames(order: folio.order, for: tenant) else {
+      return try refuse(fill, hasSmaller: folio.order > 0, operation)
+    }
+    guard engine.fill(&nodes, to: plan.nodes) else {
+      pool.free(frame)
+      return try refuse(fill, hasSmaller: false, operation)
+    }
+    let range = byteRange(from: fill.first, through: fill.last, length: min(length, plan.stored))
+    // Safe: the block is nobody else's until it is in the index.
+    let memory = unsafe UnsafeMutableRawBufferPointer(
+      start: pool.address(of: frame), count: frameByteCount << folio.order)
+    engine.fillsAtStores.add(1)
+    let result: Result<Int, StoreError>
+    do throws(StoreError) {
+      result = .success(try unsafe store.read(at: range.lowerBound, into: memory))
+    } catch {
+      result = .failure(error)
+    }
+    finish(
+      fill, ShortList(FillFolio(page: folio.page, order: folio.order, frame: frame)), range, result, nodes,
+      quiet: plan.quiet, purpose: .demand, operation: operation, holding: nil)
+    // It is over.
+    try fill.wait()
+    return true
+  }
+
+  private struct LonePlan {
+    let fill: Fill
+    let folio: PlannedFolio
+    let nodes: Int
+    let stored: Int64
+    let quiet: UInt64?
+  }
+
+  /// Plans a fill of one folio, and puts it into the file's table. Expects the index lock held.
+  /// - Returns: nil if it is not as simple as that.
+  private func planLoneFill(_ page: UInt64) -> LonePlan? {
+    let end = unsafe pageCount(min(length, storeState.size))
+    guard unsafe !isClosing, page < end, !mayLieInHole(page), unsafe fills.first(from: page, through: page) == nil,
+      lastPresent(from: page, through: page) == nil
+    else { return nil }
+    let folio = planFill(from: page, through: page, filePages: end, isAhead: false)[0]
+    // Whoever has claimed the pages for a change may be at the store with it; and who waits for his turn has it before this.
+    guard !keeps(.loneFillsYield) || isFree(folio.page...folio.lastPage, .reading, isUrgent: false) else { return nil }
+    let fill = Fill(first: folio.page, last: folio.lastPage)
+    unsafe fills.insert(fill)
+    return unsafe LonePlan(
+      fill: fill, folio: folio, nodes: index.nodesToStore(from: fill.first, through: fill.last),
+      stored: storeState.size, quiet: quietChanges)
+  }
+
+  /// Ends a fill for which there are no frames.
+  /// - Parameter hasSmaller: smaller folios may do, and whoever has joined the fill tries that as well.
+  private func refuse(_ fill: Fill, hasSmaller: Bool, _ operation: CacheError.Operation) throws(CacheError) -> Bool {
+    if hasSmaller {
+      conclude(fill, .success(()))
+      return false
+    }
+    let failure = noFrames(operation, byteRange(from: fill.first, through: fill.last))
+    conclude(fill, .failure(failure))
+    throw failure
+  }
+}
