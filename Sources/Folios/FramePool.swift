@@ -196,18 +196,30 @@ package final class FramePool: Sendable {
       }
     }
     let before = freeFrames
-    var over: [UInt64] = []
-    retirement.withLock {
+    // The front of the list is cut off: no memory is needed to free any amount of it.
+    var next: UInt64? = retirement.withLock {
+      let first = unsafe oldestRetired
+      var last: UInt64?
       while let frame = unsafe oldestRetired, domain.isOver(GracePeriod(number: table[frame].period.loadRelaxed())) {
-        over.append(frame)
+        last = frame
         unsafe oldestRetired = table[frame].next
-        if unsafe oldestRetired == nil { unsafe newestRetired = nil }
         unsafe retiredFrameCount -= 1 << table[frame].order
       }
+      if unsafe oldestRetired == nil { unsafe newestRetired = nil }
+      guard let last else { return nil }
+      table[last].next = nil
+      return first
     }
-    state.withLock {
-      for frame in over { unsafe buddies.free(frame) }
-      noteCounts()
+    while next != nil {
+      // In steps, so that nobody waits long for the lock.
+      state.withLock {
+        for _ in 0..<256 {
+          guard let frame = next else { break }
+          next = table[frame].next
+          unsafe buddies.free(frame)
+        }
+        noteCounts()
+      }
     }
     for slab in unsafe slabs { slab.reclaimRetired(waiting: waiting) }
     return max(0, freeFrames - before)

@@ -8,7 +8,7 @@ package enum TemporaryMemory {
   private static let leastMapping = 64 << 10
 
   /// - Parameter byteCount: at least 0.
-  /// - Returns: memory that is aligned to 4,096 bytes, with garbage in it.
+  /// - Returns: memory with garbage in it; from a page on aligned to 4,096 bytes, as direct I/O wants it.
   package static func allocate(byteCount: Int) -> UnsafeMutableRawBufferPointer {
     if byteCount >= leastMapping {
       let start = unsafe mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
@@ -16,7 +16,8 @@ package enum TemporaryMemory {
       precondition(unsafe start != MAP_FAILED, "the system has no \(byteCount) bytes of memory")
       return unsafe UnsafeMutableRawBufferPointer(start: start, count: byteCount)
     }
-    return UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 4096)
+    // The C library keeps small pieces of each size for each thread. Were they aligned to pages, each of them would keep a page.
+    return UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: byteCount < 4096 ? 16 : 4096)
   }
 
   /// - Parameter byteCount: as it was allocated.

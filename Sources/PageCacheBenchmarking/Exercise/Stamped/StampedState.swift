@@ -57,6 +57,7 @@ package struct StampedState: Sendable {
       if cells < files[file].count { files[file].removeLast(files[file].count - cells) } else { grow(file, to: cells) }
     case .collapse(let file, let cells): files[file].removeSubrange(cells)
     case .insert(let file, let cells):
+      files[file].reserveCapacity(max(files[file].count + cells.count, ChangeDrawing.mostCells))
       files[file].insert(contentsOf: repeatElement(0, count: cells.count), at: cells.lowerBound)
     case .clone(let source, let cells, let file, let cell):
       let moved = Array(files[source][cells])
@@ -71,7 +72,10 @@ package struct StampedState: Sendable {
   }
 
   private mutating func grow(_ file: Int, to cells: Int) {
-    if files[file].count < cells { files[file] += repeatElement(0, count: cells - files[file].count) }
+    guard files[file].count < cells else { return }
+    // A copy has room for what there was: and then would double it.
+    files[file].reserveCapacity(max(cells, ChangeDrawing.mostCells))
+    files[file] += repeatElement(0, count: cells - files[file].count)
   }
 
   /// All bytes of a file.
