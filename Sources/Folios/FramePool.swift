@@ -22,6 +22,7 @@ package final class FramePool: Sendable {
   /// Folios in the index, for reclaim.
   package let queues: FolioQueues
   private let metadata: Arena
+  private let defersReuse: Bool
   private let state: Monitor
   // Guarded by `state`.
   nonisolated(unsafe) private var buddies: BuddyAllocator
@@ -45,10 +46,11 @@ package final class FramePool: Sendable {
   ///   - maximum: what the limit can become.
   ///   - frameShift: base-2 logarithm of a frame's bytes; 12, but smaller in the laboratory.
   ///   - nodeFanOutShifts: base-2 logarithms of the slots of the nodes that it has to make.
+  ///   - defersReuse: else what is retired is free at once: for measurements.
   package init(
     limit: Int, maximum: Int? = nil, kind: ArenaKind = .privateAnonymous, frameShift: Int = 12,
     nodeFanOutShifts: [Int] = [6, 9],
-    populate: Bool = false, lock: Bool = false, domain: ReadDomain
+    populate: Bool = false, lock: Bool = false, domain: ReadDomain, defersReuse: Bool = true
   ) throws(ArenaError) {
     let frameCount = FramePool.frameCount(limit: max(limit, maximum ?? limit), frameShift: frameShift)
     let first = FramePool.frameCount(limit: limit, frameShift: frameShift)
@@ -61,6 +63,7 @@ package final class FramePool: Sendable {
     table = unsafe FolioTable(base: metadata.base, frameCount: frameCount)
     self.frameShift = frameShift
     self.domain = domain
+    self.defersReuse = defersReuse
     unsafe noteSharedMemory(arena.base, count: frameCount << frameShift)
     state = Monitor()
     unsafe buddies = BuddyAllocator(table: table)
@@ -134,7 +137,7 @@ package final class FramePool: Sendable {
     assert(folio.references.loadRelaxed() & FolioMetadata.frozenBit != 0)
     let order = folio.order
     queues.remove(frame)
-    guard keeps(.deferredReuse) else { return free(frame) }
+    guard keeps(.deferredReuse), defersReuse else { return free(frame) }
     folio.setState(.leaving, order: order)
     retirement.withLock {
       // Under the lock, so that periods on the list do not go down: a wait for the newest is one for all.

@@ -5,7 +5,7 @@ struct BenchCommand: ParsableCommand {
     commandName: "bench", abstract: "Measure the cache beside the kernel.",
     subcommands: [
       BenchReadsCommand.self, BenchWritesCommand.self, BenchAtomicityCommand.self, BenchHolesCommand.self,
-      BenchEvictionCommand.self, BenchGraceCommand.self, BenchMemoryCommand.self,
+      BenchEvictionCommand.self, BenchGraceCommand.self, BenchReuseCommand.self, BenchMemoryCommand.self,
       BenchScanCommand.self,
     ])
 }

@@ -90,6 +90,15 @@ import Testing
     #expect(error?.description.contains("/nonexistent/place") == true)
   }
 
+  @Test func deferredReuseHasFigures() throws {
+    var benchmark = ReuseBenchmark()
+    benchmark.makeQuick()
+    let rows = try benchmark.run()
+    #expect(rows.allSatisfy { $0.evictionsPerSecond.min > 0 && $0.evictionsPerSecondAtOnce.min > 0 })
+    #expect(rows.allSatisfy { 1...$0.frames ~= $0.mostDeferredFrames && $0.gracePeriodsPerThousandEvictions > 0 })
+    #expect(ReuseBenchmark.lines(rows).count == rows.count + 1)
+  }
+
   @Test func gracePeriodsHaveFigures() throws {
     var benchmark = GraceBenchmark()
     benchmark.samples = 10

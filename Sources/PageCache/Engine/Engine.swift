@@ -73,7 +73,8 @@ final class Engine: Sendable {
         limit: configuration.memoryLimit, maximum: configuration.maximumMemoryLimit, kind: configuration.arenaKind,
         frameShift: configuration.frameShift,
         nodeFanOutShifts: configuration.fanOutShift.map { [$0] } ?? [6, 9],
-        populate: configuration.populatesArena, lock: configuration.locksArena, domain: domain)
+        populate: configuration.populatesArena, lock: configuration.locksArena, domain: domain,
+        defersReuse: configuration.defersReuse)
     } catch {
       throw refuse(.memory(call: error.operation, errno: .init(rawValue: error.code), byteCount: error.byteCount))
     }

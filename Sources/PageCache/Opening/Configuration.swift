@@ -72,6 +72,8 @@ extension PageCache {
     package var versionBits = 20
     /// Whether readers may rely on membarrier(2).
     package var usesMembarrier = true
+    /// Whether a frame that has left the index waits for a grace period (P5). Without it, to measure what it costs, reads may be wrong.
+    package var defersReuse = true
 
     public init(
       memoryLimit: Int, folioOrders: ClosedRange<Int> = 0...9, maximumAtomicLength: Int = 1 << 20,

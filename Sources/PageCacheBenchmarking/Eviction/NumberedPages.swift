@@ -22,13 +22,25 @@ final class NumberedPages: BackingStore {
     var position = request.offset
     for number in unsafe request.segments.indices {
       let segment = unsafe request.segments[number]
-      unsafe segment.initializeMemory(as: UInt8.self, repeating: 0)
-      for place in stride(from: 0, to: segment.count, by: Self.pageBytes) {
-        unsafe segment.storeBytes(of: UInt64(position) / UInt64(Self.pageBytes), toByteOffset: place, as: UInt64.self)
-        position += Int64(Self.pageBytes)
-      }
+      unsafe fill(segment, at: position)
+      position += Int64(segment.count)
     }
     completion(.success(Int(position - request.offset)))
+  }
+
+  var readsOnCaller: Bool { true }
+
+  func read(at offset: Int64, into memory: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int {
+    unsafe fill(memory, at: offset)
+    return memory.count
+  }
+
+  private func fill(_ memory: UnsafeMutableRawBufferPointer, at offset: Int64) {
+    unsafe memory.initializeMemory(as: UInt8.self, repeating: 0)
+    for place in stride(from: 0, to: memory.count, by: Self.pageBytes) {
+      let page = (UInt64(offset) + UInt64(place)) / UInt64(Self.pageBytes)
+      unsafe memory.storeBytes(of: page, toByteOffset: place, as: UInt64.self)
+    }
   }
 
   func close() {}
