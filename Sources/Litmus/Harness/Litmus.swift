@@ -19,7 +19,8 @@
     let make: () -> Program
 
     static var all: [Litmus] {
-      planted + readCopyUpdate + references + index + reading + reshaping + reclaiming + waiting + durability
+      planted + readCopyUpdate + references + index + reading + loneMisses + reshaping + reclaiming + waiting
+        + durability
     }
 
     /// A test of acts on files.

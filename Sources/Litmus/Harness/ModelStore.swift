@@ -33,6 +33,10 @@
     private(set) var violation: String?
     /// Whether it says where its holes are.
     var knowsHoles: Bool
+    /// Whether lone misses go their short way.
+    var readsOnCaller = false
+    /// Reads that were asked for.
+    private(set) var reads = 0
     private var changes: Int64 = 0
 
     static let pageSize = 256
@@ -75,31 +79,49 @@
     }
 
     func read(_ request: StoreReadRequest, completion: @escaping @Sendable (Result<Int, StoreError>) -> Void) {
-      var position = Int(request.offset)
       var done = 0
-      if fails("read", \.failingReads) {
-        return completion(
-          .failure(StoreError(operation: .read, store: name, range: request.range, cause: .system(.ioError))))
-      }
+      if let failure = failureOfRead(request.range) { return completion(.failure(failure)) }
+      var position = Int(request.offset)
       for number in unsafe request.segments.indices {
         let segment = unsafe request.segments[number]
-        var within = 0
-        while within < segment.count {
-          let count = min(segment.count - within, Self.pageSize)
-          step("reads \(position)..<\(position + count)")
-          let there = max(0, min(bytes.count - position, count))
-          if there > 0 {
-            unsafe bytes.withUnsafeBytes {
-              unsafe racyStore(
-                to: segment.baseAddress! + within, from: $0.baseAddress! + position, count: there)
-            }
-          }
-          done += there
-          position += count
-          within += count
-        }
+        done += unsafe deliver(position, to: segment)
+        position += segment.count
       }
       completion(.success(done))
+    }
+
+    func read(at offset: Int64, into memory: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int {
+      if let failure = failureOfRead(offset..<offset + Int64(memory.count)) { throw failure }
+      return unsafe deliver(Int(offset), to: memory)
+    }
+
+    /// Counts a read, and makes it fail if that is due.
+    private func failureOfRead(_ range: Range<Int64>) -> StoreError? {
+      reads += 1
+      guard fails("read", \.failingReads) else { return nil }
+      return StoreError(operation: .read, store: name, range: range, cause: .system(.ioError))
+    }
+
+    /// Reads one piece of memory full, a page at a step.
+    /// - Returns: bytes that were there.
+    private func deliver(_ offset: Int, to memory: UnsafeMutableRawBufferPointer) -> Int {
+      var position = offset
+      var within = 0
+      var done = 0
+      while within < memory.count {
+        let count = min(memory.count - within, Self.pageSize)
+        step("reads \(position)..<\(position + count)")
+        let there = max(0, min(bytes.count - position, count))
+        if there > 0 {
+          unsafe bytes.withUnsafeBytes {
+            unsafe racyStore(to: memory.baseAddress! + within, from: $0.baseAddress! + position, count: there)
+          }
+        }
+        done += there
+        position += count
+        within += count
+      }
+      return done
     }
 
     func write(_ request: StoreWriteRequest) throws(StoreError) -> Int {

@@ -25,6 +25,8 @@
     var readAhead = 0
     /// Bytes of the store that are all the same at any time.
     var uniform: Range<Int>?
+    /// Whether the store reads on the calling thread, so that a miss of one page claims nothing.
+    var readsOnCaller = false
     /// Failures of the store that are due.
     var failingReads = 0
     var failingFlushes = 0
@@ -121,6 +123,7 @@
       }
       for store in stores {
         store.uniform = start.uniform
+        store.readsOnCaller = start.readsOnCaller
         store.failingReads = ModelStore.Failing(start.failingReads)
         store.failingFlushes = ModelStore.Failing(start.failingFlushes)
         store.failingWrites = ModelStore.Failing(start.failingWrites)
@@ -266,6 +269,11 @@
       } catch {
         return "in the end: \(error)"
       }
+      return leftBehind()
+    }
+
+    /// What is not given back when all files are closed.
+    func leftBehind() -> String? {
       handles = []
       cache.reclaimDeferred()
       let left = freeAtFirst - cache.freeFrames - cache.nodeFramesLeft
