@@ -13,7 +13,7 @@ import Testing
     var testDescription: String { "orders \(orders), \(durability)" }
   }
 
-  static let ways: [Way] = [0...0, 2...2, 4...4].flatMap { orders in
+  static let ways: [Way] = [0...0, 2...2, 4...4, 0...4].flatMap { orders in
     PageCache.Durability.allCases.map { Way(orders: orders, durability: $0) }
   }
 

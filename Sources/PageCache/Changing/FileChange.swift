@@ -56,10 +56,13 @@ struct ChangeSurvey {
   var isReady = false
 }
 
-/// A frame that will take the place of what a page has now, filled but for the bytes of the change.
-struct PreparedPage {
+/// Frames that will take the place of what some pages have now, filled with all that these hold then.
+struct PreparedFolio {
   let page: UInt64
+  let order: Int
   let frame: UInt64
+
+  var lastPage: UInt64 { page + (1 << UInt64(order) - 1) }
 }
 
 /// What a change has in hand before it marks anything.
@@ -67,7 +70,7 @@ struct PreparedChange: ~Copyable {
   let pool: FramePool
   var nodes: NodeReserve
   /// In order of pages.
-  private(set) var pages: [PreparedPage] = []
+  private(set) var folios: [PreparedFolio] = []
   /// A grace period has gone by since the pages were claimed: a version may go on past its end.
   var mayWrap = false
 
@@ -77,29 +80,31 @@ struct PreparedChange: ~Copyable {
   }
 
   /// Nobody has seen the frames that were not used.
-  deinit { for page in pages { pool.free(page.frame) } }
+  deinit { for folio in folios { pool.free(folio.frame) } }
 
   func frame(for page: UInt64) -> UInt64? {
     var low = 0
-    var high = pages.count
+    var high = folios.count
     while low < high {
       let middle = (low + high) / 2
-      if pages[middle].page < page { low = middle + 1 } else { high = middle }
+      if folios[middle].lastPage < page { low = middle + 1 } else { high = middle }
     }
-    return low < pages.count && pages[low].page == page ? pages[low].frame : nil
+    guard low < folios.count, folios[low].page <= page else { return nil }
+    return folios[low].frame + (page - folios[low].page)
   }
 
-  mutating func add(_ page: UInt64, frame: UInt64) {
-    if let last = pages.last, last.page >= page {
-      let place = pages.firstIndex { $0.page > page } ?? pages.endIndex
-      pages.insert(PreparedPage(page: page, frame: frame), at: place)
+  /// Takes frames over, for pages that have none yet.
+  mutating func add(_ page: UInt64, order: Int = 0, frame: UInt64) {
+    let folio = PreparedFolio(page: page, order: order, frame: frame)
+    if let last = folios.last, last.page >= page {
+      folios.insert(folio, at: folios.firstIndex { $0.page > page } ?? folios.endIndex)
     } else {
-      pages.append(PreparedPage(page: page, frame: frame))
+      folios.append(folio)
     }
   }
 
   /// The frames are in the index now.
-  mutating func handOver() { pages.removeAll() }
+  mutating func handOver() { folios.removeAll() }
 }
 
 /// A slot that is marked, and what it becomes.

@@ -9,8 +9,9 @@ extension FileCore {
     unsafe pool.arena.base + Int(entry.arenaOffset)
   }
 
-  func entry(frame: UInt64, version: UInt64, flags: UInt64) -> Entry {
-    .folio(arenaOffset: frame << frameShift, order: 0, version: version, flags: flags)
+  func entry(frame: UInt64, order: Int, flags: UInt64) -> Entry {
+    // Version 0: the frame has had a grace period since it last had any.
+    .folio(arenaOffset: frame << frameShift, order: order, version: 0, flags: flags)
   }
 
   /// The word that takes the place of an entry when its bytes have changed in place; nil if its version would wrap and may not.
@@ -147,58 +148,66 @@ extension FileCore {
     operation: CacheError.Operation, range: Range<Int64>
   ) throws(CacheError) -> UnsafeMutableRawPointer {
     guard let frame = engine.allocateFrames(order: 0, for: tenant) else { throw noFrames(operation, range) }
-    let address = unsafe pool.address(of: frame)
-    if overwritten != 0..<frameByteCount {
-      if let source {
-        unsafe racyCopy(to: address, from: self.address(of: source), count: frameByteCount)
-      } else if isZero {
-        unsafe zeroBytes(address, count: frameByteCount)
-      } else {
-        do throws(CacheError) { try unsafe readPage(page, into: address, operation: operation) } catch {
-          pool.free(frame)
-          throw error
-        }
-      }
-    }
     change.add(page, frame: frame)
+    let address = unsafe pool.address(of: frame)
+    try unsafe fillPage(
+      ChangeNeed(page: page, source: source, isZero: isZero), at: address, overwritten: overwritten,
+      operation: operation)
     return unsafe address
+  }
+
+  /// Fills a frame with what a page holds now, but for what the change overwrites.
+  func fillPage(
+    _ need: ChangeNeed, at address: UnsafeMutableRawPointer, overwritten: Range<Int>, operation: CacheError.Operation
+  ) throws(CacheError) {
+    guard overwritten != 0..<frameByteCount else { return }
+    if let source = need.source {
+      unsafe racyCopy(to: address, from: self.address(of: source), count: frameByteCount)
+    } else if need.isZero {
+      unsafe zeroBytes(address, count: frameByteCount)
+    } else {
+      try unsafe readPage(need.page, into: address, operation: operation)
+    }
   }
 
   /// Puts all prepared frames into the index, as changing. Expects the index lock held and the nodes in the reserve.
   /// - Returns: the heads of folios whose place they took.
   func storePrepared(_ change: inout PreparedChange, slots: inout [MarkedSlot]) -> [UInt64] {
     var replaced: [UInt64] = []
-    for prepared in change.pages {
-      let (slot, head) = storePrepared(prepared.page, frame: prepared.frame, nodes: &change.nodes)
-      slots.append(slot)
-      if let head, replaced.last != head { replaced.append(head) }
+    for folio in change.folios {
+      let old = index.locate(folio.page)?.entry
+      if let old, old.isFolio {
+        assert(folio.order == 0, "only what is missing, or a hole, gets a larger folio")
+        let head = old.headFrame(shift: pool.frameShift)
+        if replaced.last != head { replaced.append(head) }
+      }
+      storePrepared(folio, inPlaceOf: old, nodes: &change.nodes, slots: &slots)
     }
     change.handOver()
     return replaced
   }
 
-  /// - Returns: the slot; and the head of the folio whose place it took, if that was one.
   private func storePrepared(
-    _ page: UInt64, frame: UInt64, nodes: inout NodeReserve
-  ) -> (slot: MarkedSlot, replaced: UInt64?) {
-    let old = index.locate(page)?.entry
-    let metadata = pool.table[frame]
+    _ folio: PreparedFolio, inPlaceOf old: Entry?, nodes: inout NodeReserve, slots: inout [MarkedSlot]
+  ) {
+    let metadata = pool.table[folio.frame]
     metadata.owner.storeRelaxed(number)
-    metadata.page.storeRelaxed(page)
-    metadata.setState(.cached, order: 0)
+    metadata.page.storeRelaxed(folio.page)
+    metadata.setState(.cached, order: folio.order)
     metadata.thaw(to: 1)
-    let changing = entry(
-      frame: frame, version: 0,
-      flags: keeps(.newPagesAsChanging) ? Entry.changingBit : Entry.upToDateBit)
-    index.store(page, order: 0, reserve: &nodes) { _ in changing }
-    engine.admit(frame, inPlaceOf: old)
-    tenant?.residentFrames.add(1)
-    guard let location = index.locate(page) else { preconditionFailure("it has just been stored") }
-    // Version 0, also now: nobody accepts a word that is marked, and the frame is new.
-    // Not accessed: to have been written once is no sign of use.
-    let published = entry(frame: frame, version: 0, flags: Entry.upToDateBit)
-    let slot = MarkedSlot(location: location, page: page, published: published, isInPlace: false)
-    guard let old, old.isFolio else { return (slot, nil) }
-    return (slot, old.headFrame(shift: pool.frameShift))
+    let flags = keeps(.newPagesAsChanging) ? Entry.changingBit : Entry.upToDateBit
+    index.store(folio.page, order: folio.order, reserve: &nodes) { page in
+      entry(frame: folio.frame + (page - folio.page), order: folio.order, flags: flags)
+    }
+    engine.admit(folio.frame, inPlaceOf: old)
+    tenant?.residentFrames.add(1 << folio.order)
+    for page in folio.page...folio.lastPage {
+      guard let location = index.locate(page) else { preconditionFailure("it has just been stored") }
+      // The same version, also now: nobody accepts a word that is marked, and the frame is new.
+      // Not accessed: to have been written once is no sign of use.
+      let published = entry(
+        frame: folio.frame + (page - folio.page), order: folio.order, flags: Entry.upToDateBit)
+      slots.append(MarkedSlot(location: location, page: page, published: published, isInPlace: false))
+    }
   }
 }

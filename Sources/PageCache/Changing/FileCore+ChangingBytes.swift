@@ -42,18 +42,54 @@ extension FileCore {
         change.mayWrap = true
       }
       try prepare(&change, nodes: survey.nodes, operation: operation, range: range)
-      for need in survey.needs {
-        let covered = overwritten(of: need.page, by: range)
-        let address = try unsafe preparePage(
-          need.page, overwritten: covered, copying: need.source, isZero: need.isZero, into: &change,
-          operation: operation, range: range)
-        guard !covered.isEmpty else { continue }
-        let from = Int(Int64(need.page << frameShift) + Int64(covered.lowerBound) - range.lowerBound)
-        // Nobody else sees this frame yet.
-        unsafe racyCopy(
-          to: address + covered.lowerBound, from: bytes.baseAddress.unsafelyUnwrapped + from, count: covered.count)
+      var needs = survey.needs[...]
+      while let first = needs.first {
+        let (order, frame) = try allocateFrames(for: needs, operation: operation, range: range)
+        change.add(first.page, order: order, frame: frame)
+        for need in needs.prefix(1 << order) {
+          let address = unsafe pool.address(of: frame + (need.page - first.page))
+          let covered = overwritten(of: need.page, by: range)
+          try unsafe fillPage(need, at: address, overwritten: covered, operation: operation)
+          guard !covered.isEmpty else { continue }
+          let from = Int(Int64(need.page << frameShift) + Int64(covered.lowerBound) - range.lowerBound)
+          // Nobody else sees this frame yet.
+          unsafe racyCopy(
+            to: address + covered.lowerBound, from: bytes.baseAddress.unsafelyUnwrapped + from, count: covered.count)
+        }
+        needs = needs.dropFirst(1 << order)
       }
     }
+  }
+
+  /// Frames for the first of some pages, and for as many behind it as one folio can take: the larger a write is, the larger are the folios that it makes.
+  private func allocateFrames(
+    for needs: ArraySlice<ChangeNeed>, operation: CacheError.Operation, range: Range<Int64>
+  ) throws(CacheError) -> (order: Int, frame: UInt64) {
+    var order = largestOrder(for: needs)
+    while true {
+      if let frame = engine.allocateFrames(order: order, for: tenant) { return (order, frame) }
+      guard order > 0 else { throw noFrames(operation, range) }
+      order -= 1
+    }
+  }
+
+  /// The largest order of a folio that has only pages one behind the other of which nothing is there, from where folios of that order begin. A slot for each page:
+  /// each is dirty by itself.
+  private func largestOrder(for needs: ArraySlice<ChangeNeed>) -> Int {
+    let first = needs[needs.startIndex]
+    guard first.source == nil else { return 0 }
+    let most = min(orders.upperBound, index.geometry.fanOutShift - 1)
+    var order = 0
+    var count = 1
+    while order < most, first.page & (1 << UInt64(order + 1) - 1) == 0, needs.count >= 2 << order {
+      while count < 2 << order {
+        let need = needs[needs.startIndex + count]
+        guard need.source == nil, need.page == first.page + UInt64(count) else { return order }
+        count += 1
+      }
+      order += 1
+    }
+    return order
   }
 
   /// Looks what is there and what is missing. Expects the index lock held.
@@ -82,10 +118,12 @@ extension FileCore {
       }
       page = last + 1
     }
-    if !survey.needs.isEmpty || !change.pages.isEmpty {
+    if !survey.needs.isEmpty || !change.folios.isEmpty {
       // Copies of large folios may reach beyond the range.
       var all = pages
-      for page in survey.needs.map(\.page) + [change.pages.first?.page, change.pages.last?.page].compactMap(\.self) {
+      for page in survey.needs.map(\.page)
+        + [change.folios.first?.page, change.folios.last?.lastPage].compactMap(\.self)
+      {
         all = min(all.lowerBound, page)...max(all.upperBound, page)
       }
       survey.nodes = index.nodesNeeded(

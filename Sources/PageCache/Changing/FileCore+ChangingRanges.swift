@@ -109,7 +109,7 @@ extension FileCore {
         2 * index.boundaryNodesNeeded(from: whole.lowerBound, through: whole.upperBound - 1, covering: covered)
       survey.nodes += index.boundaryNodesNeeded(from: whole.lowerBound, through: whole.lowerBound, covering: covered)
     }
-    let replaced = survey.needs.map(\.page) + change.pages.map(\.page)
+    let replaced = survey.needs.map(\.page) + change.folios.map(\.page)
     for page in replaced { survey.nodes += index.nodesNeeded(from: page, through: page, covering: covered) }
     survey.nodes += index.nodesToCover(pages: covered)
     survey.isReady = survey.needs.isEmpty && !survey.mustWait && change.nodes.count >= survey.nodes
