@@ -7,8 +7,8 @@
 /// The cache never has two writes of the same bytes under way, nor a write and a `change`, `resize` or `clone` of them: what a store is told first
 /// about a byte, it is told before the second begins.
 ///
-/// Only what is above `write` must be there. A store that leaves out the rest is read-only, and says `unsupported` to everything else. One that can be written
-/// to needs `prepareToWrite`, `write` and `flush`, and `resize` for files whose end is a hole; the cache does without what else is missing, or refuses it.
+/// Only `name`, `identity`, `status`, `read(_:completion:)` and `close` must be there. A store that leaves out the rest is read-only, and says `unsupported` to everything
+/// else. One that can be written to needs `prepareToWrite`, `write` and `flush`, and `resize` for files whose end is a hole; the cache does without what else is missing, or refuses it.
 ///
 /// What a store says is checked: sizes, and counts against what was asked. That a count is honest cannot be checked: where a store says that it
 /// has filled memory and has not, its readers see what was there before.
@@ -24,11 +24,6 @@ public protocol BackingStore: AnyObject, Sendable {
   /// - Cost: one system call for a local file, a round trip for a remote one.
   func status() throws(StoreError) -> StoreStatus
 
-  /// Size and change stamp alone, as `status` has them: asked for with every fill of a file that nobody else may change.
-  /// - Throws: `StoreError` with the cause.
-  /// - Cost: one system call for a local file, a round trip for a remote one.
-  func version() throws(StoreError) -> StoreVersion
-
   /// Reads into the request's segments, and calls the completion exactly once with how many bytes were read from the start of the request
   /// (fewer than asked for only at the end of the object), or with the error that stopped it.
   ///
@@ -40,15 +35,6 @@ public protocol BackingStore: AnyObject, Sendable {
   ///
   /// A store must not read through the cache it serves: the outer read has reserved the frames that the inner one would wait for.
   func read(_ request: StoreReadRequest, completion: @escaping @Sendable (Result<Int, StoreError>) -> Void)
-
-  /// Whether the calling thread does the store's reads, so that `read(at:into:)` is there to be called.
-  var readsOnCaller: Bool { get }
-
-  /// Reads into one piece of memory on the calling thread, as `read(_:completion:)` does with `.caller`: the usual miss, which is spared what a completion
-  /// costs. Called only if `readsOnCaller`.
-  /// - Returns: bytes read, fewer than the memory has only at the end of the object.
-  /// - Throws: `StoreError` with the cause.
-  func read(at offset: Int64, into memory: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int
 
   /// Writes on the calling thread, and returns when the store has accepted the bytes: they survive this process, not yet the power.
   ///
@@ -99,6 +85,25 @@ public protocol BackingStore: AnyObject, Sendable {
 
   /// Told now and then which range was written a while ago: a store that keeps a second copy of written bytes in memory lets go of it. Advice.
   func dropBehind(_ range: Range<Int64>)
+
+  /// Size and change stamp alone, as `status` has them: asked for with every fill of a file that nobody else may change. A store that leaves it out is asked
+  /// for its `status`.
+  /// - Throws: `StoreError` with the cause.
+  /// - Cost: one system call for a local file, a round trip for a remote one.
+  func version() throws(StoreError) -> StoreVersion
+
+  /// Whether `read(at:into:)` is there to be called; false where it is left out. It does not change, and is asked for once.
+  var readsOnCaller: Bool { get }
+
+  /// Reads into one piece of memory on the calling thread, as `read(_:completion:)` does with `.caller`: the usual miss, which is spared what a completion
+  /// costs. Called only if `readsOnCaller`, from many threads at a time, and for bytes that are known to lie in no hole: so never of a store that does not tell its
+  /// `allocatedBytes`.
+  /// - Parameters:
+  ///   - offset: a multiple of 4,096.
+  ///   - memory: whole frames of 4,096 bytes; they may reach past the end of the object.
+  /// - Returns: bytes read, fewer than the memory has only at the end of the object.
+  /// - Throws: `StoreError` with the cause.
+  func read(at offset: Int64, into memory: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int
 
   /// Largest size that `resize` and `write` may be asked for.
   var maximumSize: Int64 { get }

@@ -17,7 +17,8 @@ struct DirectAlignment: Equatable {
   }
 
   func allows(_ start: Int64, _ segment: UnsafeMutableRawBufferPointer) -> Bool {
-    unsafe start >= 0 && start.isMultiple(of: Int64(offset)) && isAligned(segment)
+    unsafe start >= 0 && start <= Int64.max - Int64(segment.count) && start.isMultiple(of: Int64(offset))
+      && isAligned(segment)
   }
 
   private func isAligned(_ segment: UnsafeMutableRawBufferPointer) -> Bool {

@@ -28,20 +28,22 @@ extension LocalFileStore {
 
   public var readsOnCaller: Bool { true }
 
-  /// Reads into one piece of memory. Errors and what is read buffered as with `read(_:completion:)`.
-  /// - Cost: one system call, and nothing else, for whole blocks where reads are direct.
+  /// Reads into one piece of memory. Errors, and what is read buffered, as with `read(_:completion:)`.
+  /// - Cost: where reads are direct, one system call for whole blocks, and nothing else.
   public func read(at offset: Int64, into memory: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int {
+    let request = { unsafe StoreReadRequest(offset: offset, segments: [memory], execution: .caller) }
     if readsDirectly, let alignment, unsafe alignment.allows(offset, memory) {
       var vector = unsafe iovec(iov_base: memory.baseAddress, iov_len: memory.count)
       let count = unsafe system.read(primary.value, &vector, 1, offset, 0)
-      if count == memory.count { return count }
+      // What is no multiple of a block is the end of the file.
+      if count == memory.count || count == 0 || count > 0 && !count.isMultiple(of: alignment.offset) { return count }
       let errno = Errno(rawValue: Int32(truncatingIfNeeded: -count))
       if count < 0, errno != .invalidArgument {
-        throw StoreError(operation: .read, store: name, range: offset..<offset + Int64(memory.count), cause: .of(errno))
+        throw StoreError(operation: .read, store: name, range: request().range, cause: .of(errno))
       }
     }
-    // Where the file ends in between, or cannot be read directly after all.
-    return try unsafe result(of: StoreReadRequest(offset: offset, segments: [memory], execution: .caller)).get()
+    // A count that stops short of the end, or what cannot be read directly after all.
+    return try result(of: request()).get()
   }
 
   private func result(of request: StoreReadRequest) -> Result<Int, StoreError> {

@@ -67,6 +67,11 @@ package final class NodeSlab: NodeAllocator, Sendable {
     }
   }
 
+  private func linked(from node: Node) -> Node? {
+    // Safe: a link is the address of a node's slots, or 0.
+    unsafe UnsafeMutableRawPointer(bitPattern: UInt(node.link)).map { unsafe Node(slots: $0) }
+  }
+
   /// Puts nodes whose grace period is over back into their chunks.
   func reclaimRetired(waiting: Bool) {
     let target: UInt64? = retirement.withLock {
@@ -75,15 +80,26 @@ package final class NodeSlab: NodeAllocator, Sendable {
     guard let target else { return }
     let period = GracePeriod(number: target)
     if waiting { unsafe pool.domain.wait(for: period) } else if !(unsafe pool.domain.poll(period)) { return }
-    var over: [Node] = []
-    retirement.withLock {
+    // The front of the list is cut off, as `FramePool.reclaimRetired` does.
+    var next: Node? = retirement.withLock {
+      let first = unsafe oldestRetired
+      var last: Node?
       while let node = unsafe oldestRetired, unsafe pool.domain.isOver(GracePeriod(number: node.gracePeriod)) {
-        over.append(node)
-        unsafe oldestRetired = UnsafeMutableRawPointer(bitPattern: UInt(node.link)).map { unsafe Node(slots: $0) }
-        if unsafe oldestRetired == nil { unsafe newestRetired = nil }
+        last = node
+        unsafe oldestRetired = linked(from: node)
+      }
+      if unsafe oldestRetired == nil { unsafe newestRetired = nil }
+      guard let last else { return nil }
+      last.link = 0
+      return first
+    }
+    guard next != nil else { return }
+    state.withLock {
+      while let node = next {
+        next = linked(from: node)
+        putBack(node)
       }
     }
-    state.withLock { for node in over { putBack(node) } }
   }
 
   // MARK: Chunks. The lock is held, but for `addChunk`.

@@ -119,6 +119,32 @@ struct LocalFileFallbackTests {
     #expect(directory.openDescriptorCount == 0)
   }
 
+  /// Reads into one piece of memory find the same ways out.
+  @Test func onePieceWhereDirectReadsAreRefusedOrShort() throws {
+    let frames = Frames(53248)
+    let refused = Promise<Void>()
+    let store = try open(.automatic, refusingDirectReads(refused))
+    for _ in 0..<2 { #expect(try unsafe store.read(at: 0, into: frames.memory) == Self.size) }
+    #expect(frames.holdsPattern(Self.size, at: 0))
+    #expect(store.mode == .buffered(dropsBehind: .byReadFlag))
+    #expect(refused.count == 2, "not tried again")
+    let short = try open(.automatic, direct { wanted, _ in min(wanted, 1536) })
+    let others = Frames(53248)
+    #expect(try unsafe short.read(at: 0, into: others.memory) == Self.size)
+    #expect(others.holdsPattern(Self.size, at: 0))
+    let required = try open(.required, refusingDirectReads(Promise<Void>()))
+    #expect(throws: StoreError.self) { () throws(StoreError) in try unsafe required.read(at: 0, into: frames.memory) }
+    // Offsets up to the largest are refused, and nothing traps.
+    for offset in [-4096, Int64.max - 4095] {
+      #expect(throws: StoreError.self) { () throws(StoreError) in try unsafe short.read(at: offset, into: frames.memory)
+      }
+    }
+    required.close()
+    #expect(throws: StoreError.self) { () throws(StoreError) in
+      try unsafe required.read(at: Int64.max - 4095, into: frames.memory)
+    }
+  }
+
   @Test func readRefusesDirectForManyThreads() throws {
     let store = try open(.automatic, refusingDirectReads(Promise<Void>()))
     let wrong = Promise<String>()

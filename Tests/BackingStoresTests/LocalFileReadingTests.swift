@@ -45,7 +45,17 @@ struct LocalFileReadingTests {
         let result = store.readAndWait(frames, at: Int64(start))
         #expect(result == .success(expected), "\(length) bytes at \(start) of \(size)")
         #expect(frames.holdsPattern(expected, at: Int64(start)))
+        let piece = Frames(length)
+        #expect(try unsafe store.read(at: Int64(start), into: piece.memory) == expected)
+        #expect(piece.holdsPattern(expected, at: Int64(start)))
       }
+    }
+    #expect(try store.version() == store.status().version)
+    store.close()
+    let closed = StoreError(operation: .read, store: file.string, range: 0..<4096, cause: .system(.badFileDescriptor))
+    #expect(throws: closed) { () throws(StoreError) in try unsafe store.read(at: 0, into: Frames(4096).memory) }
+    #expect(throws: StoreError(operation: .status, store: file.string, cause: .system(.badFileDescriptor))) {
+      () throws(StoreError) in try store.version()
     }
   }
 

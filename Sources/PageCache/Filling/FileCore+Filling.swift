@@ -56,7 +56,7 @@ extension FileCore {
     var quietChanges: UInt64?
   }
 
-  struct PlannedFill {
+  private struct PlannedFill {
     let fill: Fill
     let folios: ShortList<PlannedFolio>
     /// Index nodes to have in hand.
@@ -88,6 +88,7 @@ extension FileCore {
           PlannedFill(
             fill: fill, folios: folios, nodes: index.nodesToStore(from: fill.first, through: fill.last)))
         page = fill.last + 1
+        if !purpose.isAhead { words.lastMiss.storeRelaxed(page) }
       }
     }
   }
@@ -143,7 +144,6 @@ extension FileCore {
       plan.append(PlannedFolio(page: start, order: order))
       page = start + 1 << UInt64(order)
     }
-    if !isAhead { words.lastMiss.storeRelaxed(page) }
     return plan
   }
 

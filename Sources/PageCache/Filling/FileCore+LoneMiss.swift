@@ -8,23 +8,29 @@ extension FileCore {
   ///
   /// Nothing is claimed and no reference is held. As long as the fill is in the file's table nobody changes its pages (`RangeTable.Mode.excludesFills`), and
   /// afterwards whoever called looks again, as for any hit; if the page has gone by then, or is changing, he reads in his turn.
+  /// - Parameter readAhead: is told, if the page is missing.
   /// - Returns: whether the page has been brought. Else there is more to it, and nothing has been done.
   /// - Throws: what went wrong with the fill, as `SlowRead` does.
-  /// - Cost: two holds of the file's lock and one of the pool's, two allocations, and what the store costs.
-  func fillLone(_ page: UInt64, operation: CacheError.Operation) throws(CacheError) -> Bool {
+  /// - Cost: the file's lock twice, the fill's own twice, those of the budget, the pool and its queues; two allocations; a read of the store, and for a file that
+  ///   is open `.exclusive`, its version.
+  func fillLone(_ page: UInt64, operation: CacheError.Operation, readAhead: ReadAhead?) throws(CacheError) -> Bool {
+    guard storeReadsOnCaller else { return false }
     let frames = framesNeeded(for: page...page)
-    guard store.readsOnCaller, budget.tryReserve(frames) else { return false }
+    guard budget.tryReserve(frames) else { return false }
     defer { budget.giveBack(frames) }
     guard let plan = index.withLock({ planLoneFill(page) }) else { return false }
     let (fill, folio) = (plan.fill, plan.folio)
+    noteMiss()
+    // First, so that it is under way while this waits for what it wants itself.
+    readAhead?.missed(page...page, in: self)
     domain.record().counter(Counter.fills).addAsOnlyWriter(1)
     var nodes = NodeReserve(for: index)
     guard let frame = engine.allocateFrames(order: folio.order, for: tenant) else {
-      return try refuse(fill, hasSmaller: folio.order > 0, operation)
+      return try refuse(fill, page, hasSmaller: folio.order > 0, operation)
     }
     guard engine.fill(&nodes, to: plan.nodes) else {
       pool.free(frame)
-      return try refuse(fill, hasSmaller: false, operation)
+      return try refuse(fill, page, hasSmaller: false, operation)
     }
     let range = byteRange(from: fill.first, through: fill.last, length: min(length, plan.stored))
     // Safe: the block is nobody else's until it is in the index.
@@ -65,15 +71,20 @@ extension FileCore {
     guard !keeps(.loneFillsYield) || isFree(folio.page...folio.lastPage, .reading, isUrgent: false) else { return nil }
     let fill = Fill(first: folio.page, last: folio.lastPage)
     unsafe fills.insert(fill)
+    words.lastMiss.storeRelaxed(fill.last + 1)
     return unsafe LonePlan(
       fill: fill, folio: folio, nodes: index.nodesToStore(from: fill.first, through: fill.last),
       stored: storeState.size, quiet: quietChanges)
   }
 
   /// Ends a fill for which there are no frames.
-  /// - Parameter hasSmaller: smaller folios may do, and whoever has joined the fill tries that as well.
-  private func refuse(_ fill: Fill, hasSmaller: Bool, _ operation: CacheError.Operation) throws(CacheError) -> Bool {
+  /// - Parameter hasSmaller: several smaller folios may do in the place of this one. Whoever has joined the fill looks again, too.
+  private func refuse(
+    _ fill: Fill, _ page: UInt64, hasSmaller: Bool, _ operation: CacheError.Operation
+  ) throws(CacheError) -> Bool {
     if hasSmaller {
+      // The next plan is for the same page, and one behind the last.
+      words.lastMiss.storeRelaxed(page)
       conclude(fill, .success(()))
       return false
     }

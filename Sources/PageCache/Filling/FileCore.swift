@@ -23,6 +23,8 @@ final class FileCore: Sendable {
   let identity: StoreIdentity
   /// When the store's object was made, as far as it tells.
   let creationStamp: StoreStatus.ChangeStamp?
+  /// `store.readsOnCaller`.
+  let storeReadsOnCaller: Bool
   let words: FileWords
   let index: PageIndex
   /// Whether nobody else may change the store, so that a change by somebody else is an error.
@@ -58,6 +60,7 @@ final class FileCore: Sendable {
     budget = engine.budget
     self.number = number
     self.store = store
+    storeReadsOnCaller = store.readsOnCaller
     self.identity = identity
     creationStamp = status.creationStamp
     self.ownership = ownership

@@ -24,12 +24,16 @@ final class SlowRead: Sendable {
 
   /// Is told of the first miss.
   private let readAhead: ReadAhead?
+  /// Whether what is there has been brought for this read, which is then no access to it.
+  private let hasBrought: Bool
 
   init(
-    _ file: FileCore, offset: UInt64, count: UInt64, operation: CacheError.Operation, readAhead: ReadAhead? = nil
+    _ file: FileCore, offset: UInt64, count: UInt64, operation: CacheError.Operation, readAhead: ReadAhead? = nil,
+    hasBrought: Bool = false
   ) {
     self.file = file
     self.readAhead = readAhead
+    self.hasBrought = hasBrought
     self.operation = operation
     pages = file.pages(offset: offset, count: count)
     claimed = file.foliosAround(pages)
@@ -155,7 +159,7 @@ final class SlowRead: Sendable {
     let head = found.entry.headFrame(shift: pool.frameShift)
     if monitor.withLock({ unsafe held.contains(head) }) { return true }
     guard let reference = SpeculativeReference(pool, head: head)?.confirm(found) else { return false }
-    if !found.entry.isAccessed { _ = found.noteAccess() }
+    if !hasBrought, !found.entry.isAccessed { _ = found.noteAccess() }
     let confirmed = reference.intoHead()
     take(confirmed)
     return true

@@ -99,7 +99,7 @@ extension CachedFile {
       done = overtaken
     }
     record.exit()
-    if done >= 0 {
+    if done >= 0, isAccess {
       record.counter(Counter.hitSizes &+ Counter.sizeClass(UInt64(truncatingIfNeeded: done))).addAsOnlyWriter(1)
     }
     return done
@@ -152,7 +152,7 @@ extension CachedFile {
     return done
   }
 
-  /// Reads a piece: as a hit if it can be done, else in its turn.
+  /// Reads a piece: as a hit if it can be done, else with what is missing brought.
   /// - Returns: bytes read; 0 at or past the end of the file.
   func readPiece<S: Sink>(
     offset: UInt64, count: Int, into sink: inout S, pass: inout ReadPass
@@ -210,7 +210,8 @@ extension CachedFile {
     return notServed
   }
 
-  /// Reads a piece in its turn: fills what is missing, on this thread, and copies while nobody may change it.
+  /// Reads a piece of which something is missing, or changing. One missing page is brought, and read like any hit; what is more than that is read in turn: this thread
+  /// fills what is missing, and copies while nobody may change it.
   /// - Returns: bytes read; 0 at or past the end of the file.
   private func readMissing<S: Sink>(
     offset: UInt64, count: Int, into sink: inout S, pass: inout ReadPass
@@ -220,18 +221,16 @@ extension CachedFile {
     let length = file.length
     guard Int64(offset) < length else { return 0 }
     countSlowRead(count)
-    var readAhead = readAhead
     let pages = file.pages(offset: offset, count: min(UInt64(count), UInt64(length) - offset))
-    if pages.count == 1, file.store.readsOnCaller {
-      file.noteMiss()
-      readAhead?.missed(pages, in: file)
-      readAhead = nil
-      if try file.fillLone(pages.lowerBound, operation: .read) {
-        let copied = generalHit(offset: offset, count: count, into: &sink, pass: &pass, isAccess: false)
-        if copied >= 0 { return copied }
-      }
+    var hasBrought = false
+    if pages.count == 1, try file.fillLone(pages.lowerBound, operation: .read, readAhead: readAhead) {
+      hasBrought = true
+      let copied = generalHit(offset: offset, count: count, into: &sink, pass: &pass, isAccess: false)
+      if copied >= 0 { return copied }
     }
-    let slow = SlowRead(file, offset: offset, count: UInt64(count), operation: .read, readAhead: readAhead)
+    let slow = SlowRead(
+      file, offset: offset, count: UInt64(count), operation: .read, readAhead: hasBrought ? nil : readAhead,
+      hasBrought: hasBrought)
     slow.begin()
     defer { slow.release() }
     while true {

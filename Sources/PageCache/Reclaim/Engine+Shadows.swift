@@ -2,7 +2,7 @@ import PageIndex
 import Primitives
 
 // What went a short while ago is remembered in its own place in the index: a shadow, which says when that was. It takes no memory but that of the node,
-// and nodes are in the pool (P6). So shadows that are too old to be of use are swept out.
+// and nodes are in the pool (P6). So shadows that are too old to be of use are swept out now and then, and sooner where they take nodes.
 extension Engine {
   /// Whether an entry is the shadow of something that went a short while ago.
   func isKnown(_ entry: Entry?) -> Bool {
@@ -29,6 +29,8 @@ extension Engine {
     let gone = goneFrames.loadRelaxed()
     let last = lastSweep.loadRelaxed()
     let memory = policy.memory(frames: pool.queues.frames)
+    // A policy that remembers nothing leaves none.
+    guard memory > 0 else { return }
     // Relaxed: whoever is first does it, and nothing else depends on it.
     // Each sweep looks at every entry. One that is old says nothing; all that it can do is to keep a node.
     let interval = pool.nodeFrames > pool.usableFrames / 32 ? memory / 2 : 4 * memory
