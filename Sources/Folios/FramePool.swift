@@ -21,16 +21,16 @@ package final class FramePool: Sendable {
   package let domain: ReadDomain
   /// Folios in the index, for reclaim.
   package let queues: FolioQueues
-  private let metadata: Arena
+  let metadata: Arena
   private let defersReuse: Bool
-  private let state: Monitor
+  let state: Monitor
   // Guarded by `state`.
-  nonisolated(unsafe) private var buddies: BuddyAllocator
-  nonisolated(unsafe) private var withdrawn: BuddyAllocator
+  nonisolated(unsafe) var buddies: BuddyAllocator
+  nonisolated(unsafe) var withdrawn: BuddyAllocator
   /// Frames from here on have never been in circulation.
-  nonisolated(unsafe) private var firstUnused = 0
+  nonisolated(unsafe) var firstUnused = 0
   /// Frames in circulation, and those of them that are free: written with the lock held, read without, by who wants to know roughly.
-  private let circulating = InlineWord(0)
+  let circulating = InlineWord(0)
   private let freeCount = InlineWord(0)
   private let retirement = Monitor()
   // Guarded by `retirement`: a list in order of retirement.
@@ -129,7 +129,7 @@ package final class FramePool: Sendable {
   }
 
   /// Expects the lock held.
-  private func noteCounts() { unsafe freeCount.storeRelaxed(UInt64(buddies.freeFrames)) }
+  func noteCounts() { unsafe freeCount.storeRelaxed(UInt64(buddies.freeFrames)) }
 
   /// Gives back a block that readers may still be reading. Its count is frozen and no index names it.
   package func retire(_ frame: UInt64) {
@@ -234,157 +234,6 @@ package final class FramePool: Sendable {
       preconditionFailure("the pool has no nodes of 2^\(fanOutShift) slots")
     }
     return slab
-  }
-
-  // MARK: Compaction
-
-  /// Frames of folios in a piece of the arena, if there is nothing else in it but free frames: a guess, without a lock.
-  package func movableFrames(from first: UInt64, order: Int) -> Int? {
-    var used = 0
-    var frame = first
-    let end = first + 1 << UInt64(order)
-    while frame < end {
-      let folio = table[frame]
-      let count: UInt64 = 1 << UInt64(folio.order)
-      switch folio.kind {
-      case .free where count <= end - first, .leaving: break
-      case .cached where frame + count <= end: used += Int(count)
-      default: return nil
-      }
-      frame += count
-    }
-    return frame == end ? used : nil
-  }
-
-  /// Makes one free block of a piece of the arena, if all that is in it can be moved. Waits for a grace period.
-  /// - Parameter move: moves a folio away: its frames are retired.
-  package func assemble(_ first: UInt64, order: Int, moving move: (_ head: UInt64) -> Bool) -> Bool {
-    let range = first..<first + 1 << UInt64(order)
-    precondition(first & (1 << UInt64(order) - 1) == 0, "a block begins at a multiple of its size")
-    // What is free is taken first, so that nothing is moved into it.
-    var taken = take(in: range)
-    var frame = range.lowerBound
-    var isMoved = true
-    while frame < range.upperBound, isMoved {
-      let folio = table[frame]
-      let count: UInt64 = 1 << UInt64(folio.order)
-      if folio.kind == .cached { isMoved = move(frame) }
-      frame += count
-    }
-    if isMoved {
-      reclaimRetired(waiting: true)
-      taken += take(in: range)
-    }
-    let frames = taken.reduce(0) { $0 + 1 << table[$1].order }
-    state.withLock {
-      if frames == range.count {
-        for block in taken { table[block].setState(.tail, order: 0) }
-        table[first].setState(.allocated, order: order)
-        unsafe buddies.free(first)
-      } else {
-        for block in taken { unsafe buddies.free(block) }
-      }
-      noteCounts()
-    }
-    return frames == range.count
-  }
-
-  private func take(in range: Range<UInt64>) -> [UInt64] {
-    state.withLock {
-      defer { noteCounts() }
-      return unsafe buddies.take(in: range)
-    }
-  }
-
-  // MARK: The limit
-
-  /// Frames that fit into a limit, beside the metadata of all frames that have been in circulation.
-  package func usableFrames(limit: Int) -> Int {
-    let fresh = FramePool.frameCount(limit: limit, frameShift: frameShift)
-    let touched = frontier
-    return min(frameCount, fresh >= touched ? fresh : max(0, (limit - touched * FolioMetadata.byteCount) >> frameShift))
-  }
-
-  /// Takes free frames out of circulation and gives their memory back to the system, large blocks first.
-  /// - Parameter target: frames that are to stay in circulation.
-  /// - Returns: frames that are in circulation now: more, if not enough of them are free.
-  /// - Cost: one lock, and a system call for each block.
-  @discardableResult
-  package func withdraw(downTo target: Int) -> Int {
-    while let (block, order) = takeToWithdraw(downTo: target) {
-      let part = bytes(of: block, order: order)
-      if order < BuddyAllocator.maximumOrder { arena.allowHugePage(around: part, false) }
-      arena.withdraw(part)
-      state.withLock { unsafe withdrawn.free(block) }
-    }
-    return usableFrames
-  }
-
-  private func takeToWithdraw(downTo target: Int) -> (UInt64, order: Int)? {
-    state.withLock {
-      let surplus = usableFrames - target
-      for order in stride(from: BuddyAllocator.maximumOrder, through: 0, by: -1) where 1 << order <= surplus {
-        guard let block = unsafe buddies.allocate(order: order) else { continue }
-        circulating.storeRelaxed(UInt64(usableFrames - 1 << order))
-        noteCounts()
-        return (block, order)
-      }
-      return nil
-    }
-  }
-
-  /// Puts frames into circulation: those that were withdrawn, large blocks first, then new ones.
-  /// - Parameter target: frames that are to be in circulation.
-  /// - Throws: `ArenaError` if the system does not give memory that is to be locked; then fewer are.
-  package func extend(upTo target: Int) throws(ArenaError) {
-    while let (block, order) = takeWithdrawn(upTo: target) {
-      let part = bytes(of: block, order: order)
-      do { try arena.offer(part) } catch {
-        state.withLock { unsafe withdrawn.free(block) }
-        throw error
-      }
-      state.withLock {
-        unsafe buddies.free(block)
-        circulating.storeRelaxed(UInt64(usableFrames + 1 << order))
-        noteCounts()
-      }
-      if order < BuddyAllocator.maximumOrder, hasNothingWithdrawn(around: block) {
-        arena.allowHugePage(around: part, true)
-      }
-    }
-    // One caller at a time: see `Engine.setLimit`.
-    let start = frontier
-    let end = min(frameCount, start + max(0, target - usableFrames))
-    guard start < end else { return }
-    try metadata.offer(start * FolioMetadata.byteCount..<end * FolioMetadata.byteCount)
-    try arena.offer(start << frameShift..<end << frameShift)
-    state.withLock {
-      unsafe buddies.add(UInt64(start)..<UInt64(end))
-      unsafe firstUnused = end
-      circulating.storeRelaxed(UInt64(usableFrames + end - start))
-      noteCounts()
-    }
-  }
-
-  private func bytes(of block: UInt64, order: Int) -> Range<Int> {
-    Int(block) << frameShift..<(Int(block) + 1 << order) << frameShift
-  }
-
-  private func hasNothingWithdrawn(around block: UInt64) -> Bool {
-    let count: UInt64 = 1 << UInt64(BuddyAllocator.maximumOrder)
-    let first = block / count * count
-    let end = min(first + count, UInt64(frameCount))
-    return state.withLock { !(first..<end).contains { table[$0].kind == .withdrawn } }
-  }
-
-  private func takeWithdrawn(upTo target: Int) -> (UInt64, order: Int)? {
-    state.withLock {
-      let missing = target - usableFrames
-      for order in stride(from: BuddyAllocator.maximumOrder, through: 0, by: -1) where 1 << order <= missing {
-        if let block = unsafe withdrawn.allocate(order: order) { return (block, order) }
-      }
-      return nil
-    }
   }
 
   // MARK: Counts
