@@ -7,7 +7,8 @@ import Primitives
 //
 //   what                      entry before          entry after                     rule
 //   ------------------------- --------------------- ------------------------------- ------------------------------------------------
-//   fill                      empty, shadow         folio                           pages claimed for reading or more; one fill a page
+//   fill                      empty, shadow         folio                           pages claimed for reading or more, or nothing in the way of
+//                                                                                   such a claim when it begins; one fill a page
 //   learn a hole              empty, shadow         hole                            claimed, or nobody else can have changed the store
 //   evict                     folio                 empty, or a shadow              owes nothing, count frozen at 1, not changing
 //   split                     folio                 the same frame, smaller order   count frozen at 1 until every word is replaced

@@ -14,7 +14,7 @@ extension PageCache {
     /// space, and nothing else until it is used.
     public var maximumMemoryLimit: Int?
 
-    /// Orders of the folios that misses make: an order-n folio is 2^n frames of 4 KiB, 0...9. The lower bound is tried at every miss, the
+    /// Orders of the folios that misses and writes make: an order-n folio is 2^n frames of 4 KiB, 0...9. The lower bound is tried at every miss, the
     /// upper one is for what is read ahead, and where misses follow one another in the file. Folios are smaller at the end of the file, beside pages that are cached
     /// already, where no block of frames is large enough, and where the pool would have fewer than 64 of them.
     ///
