@@ -4,7 +4,7 @@ import Primitives
 import SystemPackage
 import Testing
 
-@Suite("Faults of every call", .timeLimit(.minutes(10)))
+@Suite("Faults of every call", .timeLimit(.minutes(30)))
 struct FaultTests {
   typealias Call = FaultInjectingStore.Call
 

@@ -4,7 +4,7 @@ import Primitives
 import Synchronization
 import Testing
 
-@Suite("Threads for background reads", .timeLimit(.minutes(10)))
+@Suite("Threads for background reads", .timeLimit(.minutes(30)))
 struct IOThreadsTests {
   /// Counts the threads it starts, and stops at a limit.
   private final class Source: Sendable {

@@ -5,7 +5,7 @@ import Primitives
 import SystemPackage
 import Testing
 
-@Suite("Claims and other people's locks", .timeLimit(.minutes(10)))
+@Suite("Claims and other people's locks", .timeLimit(.minutes(30)))
 struct LocalFileClaimTests {
   let directory: TemporaryDirectory
   let threads = IOThreads(count: 1)
@@ -129,7 +129,7 @@ final class PosixLocks: Sendable {
 }
 
 /// close(2) of any descriptor of a file drops the process's POSIX locks on it. Stores must not.
-@Suite("Descriptors that cannot be closed yet", .timeLimit(.minutes(10)))
+@Suite("Descriptors that cannot be closed yet", .timeLimit(.minutes(30)))
 struct ParkedDescriptorTests {
   let directory: TemporaryDirectory
   let threads = IOThreads(count: 1)

@@ -5,7 +5,7 @@ import Synchronization
 import SystemPackage
 import Testing
 
-@Suite("Making a local file", .timeLimit(.minutes(10)))
+@Suite("Making a local file", .timeLimit(.minutes(30)))
 struct LocalFileCreatingTests {
   let directory: TemporaryDirectory
   let threads = IOThreads(count: 1)

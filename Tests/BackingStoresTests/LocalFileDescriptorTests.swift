@@ -4,7 +4,7 @@ import Glibc
 import SystemPackage
 import Testing
 
-@Suite("Opening a local file by a descriptor", .timeLimit(.minutes(10)))
+@Suite("Opening a local file by a descriptor", .timeLimit(.minutes(30)))
 struct LocalFileDescriptorTests {
   let directory: TemporaryDirectory
   let threads = IOThreads(count: 1)

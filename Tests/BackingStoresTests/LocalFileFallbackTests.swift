@@ -6,7 +6,7 @@ import SystemPackage
 import Testing
 
 /// File systems and kernels that are not at hand, played by the store's system calls.
-@Suite("Reading a local file where the system refuses", .timeLimit(.minutes(10)))
+@Suite("Reading a local file where the system refuses", .timeLimit(.minutes(30)))
 struct LocalFileFallbackTests {
   let directory: TemporaryDirectory
   let threads = IOThreads(count: 2)

@@ -6,7 +6,7 @@ import Synchronization
 import SystemPackage
 import Testing
 
-@Suite("Opening a local file by its path", .timeLimit(.minutes(10)))
+@Suite("Opening a local file by its path", .timeLimit(.minutes(30)))
 struct LocalFileOpeningTests {
   let directory: TemporaryDirectory
   let threads = IOThreads(count: 1)

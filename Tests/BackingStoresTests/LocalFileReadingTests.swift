@@ -5,7 +5,7 @@ import Primitives
 import SystemPackage
 import Testing
 
-@Suite("Reading a local file", .timeLimit(.minutes(10)))
+@Suite("Reading a local file", .timeLimit(.minutes(30)))
 struct LocalFileReadingTests {
   let directory: TemporaryDirectory
   let threads = IOThreads(count: 4)

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// On the file systems that differ.
-@Suite("Reshaping a local file", .timeLimit(.minutes(10)))
+@Suite("Reshaping a local file", .timeLimit(.minutes(30)))
 struct LocalFileReshapingTests {
   let threads = IOThreads(count: 1)
 

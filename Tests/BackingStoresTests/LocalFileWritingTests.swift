@@ -5,7 +5,7 @@ import Primitives
 import SystemPackage
 import Testing
 
-@Suite("Writing a local file", .timeLimit(.minutes(10)))
+@Suite("Writing a local file", .timeLimit(.minutes(30)))
 struct LocalFileWritingTests {
   let directory: TemporaryDirectory
   let threads = IOThreads(count: 2)

@@ -4,7 +4,7 @@ import Primitives
 import SystemPackage
 import Testing
 
-@Suite("Writing to memory", .timeLimit(.minutes(10)))
+@Suite("Writing to memory", .timeLimit(.minutes(30)))
 struct MemoryStoreTests {
   private func prepared(_ store: MemoryStore) throws(StoreError) -> MemoryStore {
     try store.prepareToWrite()

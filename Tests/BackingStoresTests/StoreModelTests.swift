@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// Random changes of a memory store, of local files on the file systems at hand, and of an array of bytes: all agree after each.
-@Suite("Stores against a model", .timeLimit(.minutes(10)))
+@Suite("Stores against a model", .timeLimit(.minutes(30)))
 struct StoreModelTests {
   private static let seed: UInt64 =
     unsafe getenv("PAGECACHE_SEED").flatMap { unsafe UInt64(String(cString: $0)) } ?? 0x5EED_0001

@@ -4,7 +4,7 @@ import Primitives
 import SystemPackage
 import Testing
 
-@Suite("Stores for tests", .timeLimit(.minutes(10)))
+@Suite("Stores for tests", .timeLimit(.minutes(30)))
 struct TestingStoresTests {
   private func makeStore(_ size: Int64, threads: IOThreads? = nil) -> MemoryStore {
     MemoryStore(size: size, threads: threads) { patternByte(at: $0) }
