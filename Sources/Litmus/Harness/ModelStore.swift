@@ -34,14 +34,15 @@
     /// Whether it says where its holes are.
     var knowsHoles: Bool
     /// Whether lone misses go their short way.
-    var readsOnCaller = false
+    let readsOnCaller: Bool
     /// Reads that were asked for.
     private(set) var reads = 0
     private var changes: Int64 = 0
 
     static let pageSize = 256
 
-    init(name: String, bytes: [UInt8], holes: Set<Int> = []) {
+    init(name: String, bytes: [UInt8], holes: Set<Int> = [], readsOnCaller: Bool = false) {
+      self.readsOnCaller = readsOnCaller
       self.name = name
       identity = StoreIdentity(realm: "model", object: name)
       self.bytes = bytes

@@ -84,7 +84,8 @@
       model = start.files
       stores = model.files.enumerated().map { file, bytes in
         ModelStore(
-          name: "file \(file)", bytes: bytes, holes: Set(file < start.holes.count ? start.holes[file] : []))
+          name: "file \(file)", bytes: bytes, holes: Set(file < start.holes.count ? start.holes[file] : []),
+          readsOnCaller: start.readsOnCaller)
       }
       do {
         cache = try PageCache(World.configuration(start))
@@ -123,7 +124,6 @@
       }
       for store in stores {
         store.uniform = start.uniform
-        store.readsOnCaller = start.readsOnCaller
         store.failingReads = ModelStore.Failing(start.failingReads)
         store.failingFlushes = ModelStore.Failing(start.failingFlushes)
         store.failingWrites = ModelStore.Failing(start.failingWrites)
