@@ -14,11 +14,8 @@ extension FileCore {
   /// - Cost: the file's lock twice, the fill's own twice, those of the budget, the pool and its queues; two allocations; a read of the store, and for a file that
   ///   is open `.exclusive`, its version.
   func fillLone(_ page: UInt64, operation: CacheError.Operation, readAhead: ReadAhead?) throws(CacheError) -> Bool {
-    guard storeReadsOnCaller else { return false }
-    let frames = framesNeeded(for: page...page)
-    guard budget.tryReserve(frames) else { return false }
-    defer { budget.giveBack(frames) }
-    guard let plan = index.withLock({ planLoneFill(page) }) else { return false }
+    guard storeReadsOnCaller, let plan = index.withLock({ planLoneFill(page) }) else { return false }
+    defer { budget.giveBack(plan.frames) }
     let (fill, folio) = (plan.fill, plan.folio)
     noteMiss()
     // First, so that it is under way while this waits for what it wants itself.
@@ -55,6 +52,8 @@ extension FileCore {
     let fill: Fill
     let folio: PlannedFolio
     let nodes: Int
+    /// Reserved for the folio and the nodes.
+    let frames: Int
     let stored: Int64
     let quiet: UInt64?
   }
@@ -69,12 +68,15 @@ extension FileCore {
     let folio = planFill(from: page, through: page, filePages: end, isAhead: false)[0]
     // Whoever has claimed the pages for a change may be at the store with it; and who waits for his turn has it before this.
     guard !keeps(.loneFillsYield) || isFree(folio.page...folio.lastPage, .reading, isUrgent: false) else { return nil }
+    // In one step, as R12 wants it; and no more than it takes, so that as many threads as there are can miss at a time.
+    let nodes = index.nodesToStore(from: folio.page, through: folio.lastPage)
+    let frames = 1 << folio.order + (nodes * index.geometry.nodeByteCount + frameByteCount - 1) / frameByteCount
+    guard budget.tryReserve(frames) else { return nil }
     let fill = Fill(first: folio.page, last: folio.lastPage)
     unsafe fills.insert(fill)
     words.lastMiss.storeRelaxed(fill.last + 1)
     return unsafe LonePlan(
-      fill: fill, folio: folio, nodes: index.nodesToStore(from: fill.first, through: fill.last),
-      stored: storeState.size, quiet: quietChanges)
+      fill: fill, folio: folio, nodes: nodes, frames: frames, stored: storeState.size, quiet: quietChanges)
   }
 
   /// Ends a fill for which there are no frames.

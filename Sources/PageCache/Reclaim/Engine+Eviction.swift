@@ -89,6 +89,8 @@ extension Engine {
     var left = pool.queues.folios
     for queue in 0..<FolioQueues.count { left[queue] *= 2 }
     let remembers = !isCrowdedByNodes
+    // Most of what goes is of one file, or of a few.
+    var last: FileCore?
     while retired < wanted, left[0] > 0 || left[1] > 0 {
       let candidates = pool.queues.take(most: 8) { frames in
         let queue = policy.queueToLookAt(frames: frames)
@@ -99,9 +101,13 @@ extension Engine {
       for candidate in candidates {
         let metadata = pool.table[candidate.head]
         let frames = 1 << metadata.order
+        // All that is read here without a lock is a guess until the index confirms it. What has left the index needs no queue.
+        let owner = metadata.owner.loadRelaxed()
+        if last?.number != owner { last = file(number: owner) }
+        guard let file = last else { continue }
         if evict(
-          candidate, owner: metadata.owner.loadRelaxed(), page: metadata.page.loadRelaxed(),
-          sparingAccessed: sparingAccessed, remembers: remembers, sparing: tenant)
+          candidate, of: file, page: metadata.page.loadRelaxed(), sparingAccessed: sparingAccessed,
+          remembers: remembers, sparing: tenant)
         {
           retired += frames
         }
@@ -119,18 +125,16 @@ extension Engine {
     let head = found.entry.headFrame(shift: pool.frameShift)
     // It stays in its queue, unless it goes.
     return evict(
-      FolioQueues.Candidate(head: head, queue: 0, hasReturned: true), owner: file.number,
+      FolioQueues.Candidate(head: head, queue: 0, hasReturned: true), of: file,
       page: pool.table[head].page.loadRelaxed(), sparingAccessed: sparingAccessed, remembers: remembers,
       sparing: file.tenant)
   }
 
   /// Evicts one folio if the policy lets it go and nobody holds it; else puts it into the queue where it belongs, if it still is what its metadata said.
   private func evict(
-    _ candidate: FolioQueues.Candidate, owner: UInt64, page: UInt64, sparingAccessed: Bool, remembers: Bool,
+    _ candidate: FolioQueues.Candidate, of file: FileCore, page: UInt64, sparingAccessed: Bool, remembers: Bool,
     sparing tenant: Tenant?
   ) -> Bool {
-    // All that was read without a lock is a guess until the index confirms it. What has left the index needs no queue.
-    guard let file = file(number: owner) else { return false }
     let (index, head) = (file.index, candidate.head)
     let evicted = index.withLock { () -> Bool in
       guard let found = index.next(from: page, through: page), found.entry.isFolio,

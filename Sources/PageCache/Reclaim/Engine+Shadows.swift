@@ -1,3 +1,4 @@
+import Folios
 import PageIndex
 import Primitives
 
@@ -5,9 +6,9 @@ import Primitives
 // and nodes are in the pool (P6). So shadows that are too old to be of use are swept out now and then, and sooner where they take nodes.
 extension Engine {
   /// Whether an entry is the shadow of something that went a short while ago.
-  func isKnown(_ entry: Entry?) -> Bool {
+  private func isKnown(_ entry: Entry?, _ frames: FolioQueues.Numbers) -> Bool {
     guard let entry, entry.isValue else { return false }
-    return goneFrames.loadRelaxed() &- entry.value <= UInt64(policy.memory(frames: pool.queues.frames))
+    return goneFrames.loadRelaxed() &- entry.value <= UInt64(policy.memory(frames: frames))
   }
 
   /// Puts a folio that has come into the index into a queue. Expects the index lock held.
@@ -18,10 +19,14 @@ extension Engine {
     if case .prefetch(let isProven) = purpose {
       return pool.queues.append(head) { _ in policy.queue(ofProven: isProven) }
     }
-    let isKnown = isKnown(old)
-    if isKnown { domain.record().counter(Counter.refaults).addAsOnlyWriter(1) }
     let room = hasEvicted.loadRelaxed() == 0 ? pool.usableFrames : nil
-    pool.queues.append(head) { policy.queue(isKnown: isKnown, frames: $0, room: room) }
+    var comesBack = false
+    // One hold of the queues' lock, for which all threads wait.
+    pool.queues.append(head) { frames in
+      comesBack = isKnown(old, frames)
+      return policy.queue(isKnown: comesBack, frames: frames, room: room)
+    }
+    if comesBack { domain.record().counter(Counter.refaults).addAsOnlyWriter(1) }
   }
 
   /// Sweeps, if enough has gone since the last time to make it worth while.

@@ -42,7 +42,10 @@ package final class MemoryChild: Sendable {
     case .cache:
       // Directly or not at all: what the kernel keeps besides would not be counted.
       let cache = try PageCache(.init(memoryLimit: plan.limit, directIO: .required))
-      source = .cache(cache, CacheArm(file: try cache.open(path)))
+      let cached = try cache.open(path)
+      // As the kernel's arms: what is read is at random, and they are told.
+      try cached.advise(.random)
+      source = .cache(cache, CacheArm(file: cached))
     case .pread:
       // No read-ahead, as for the mapping: what it brings in is not what is read next.
       posix_fadvise(file.rawValue, 0, 0, POSIX_FADV_RANDOM)
