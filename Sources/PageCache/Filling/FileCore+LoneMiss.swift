@@ -11,7 +11,7 @@ extension FileCore {
   /// - Parameter readAhead: is told, if the page is missing.
   /// - Returns: whether the page has been brought. Else there is more to it, and nothing has been done.
   /// - Throws: what went wrong with the fill, as `SlowRead` does.
-  /// - Cost: the file's lock twice, the fill's own twice, those of the budget, the pool and its queues; two allocations; a read of the store, and for a file that
+  /// - Cost: the file's lock twice, the fill's own twice, the budget's twice, those of the pool and its queues; two allocations; a read of the store, and for a file that
   ///   is open `.exclusive`, its version.
   func fillLone(_ page: UInt64, operation: CacheError.Operation, readAhead: ReadAhead?) throws(CacheError) -> Bool {
     guard storeReadsOnCaller, let plan = index.withLock({ planLoneFill(page) }) else { return false }

@@ -59,7 +59,7 @@ final class FrameBudget: Sendable {
     event.wait()
   }
 
-  /// Reserves frames if they are there and nobody waits for them: for whoever gives way to others.
+  /// Reserves frames if they are there and nobody waits for them: for whoever gives way to others. Waits for nothing: also with a file's lock held.
   /// - Parameter rest: as many must be left.
   func tryReserve(_ count: Int, sparing rest: Int = 0) -> Bool {
     monitor.withLock {
