@@ -1,5 +1,3 @@
-import Primitives
-
 extension FaultInjectingStore {
   package func status() throws(StoreError) -> StoreStatus {
     _ = try begin(.status, .status)
@@ -14,32 +12,9 @@ extension FaultInjectingStore {
   package var readsOnCaller: Bool { store.readsOnCaller }
 
   package func read(at offset: Int64, into memory: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int {
-    let answer = Answer()
+    let answer = StoreAnswer()
     unsafe read(StoreReadRequest(offset: offset, segments: [memory], execution: .caller)) { answer.set($0) }
     return try answer.wait().get()
-  }
-
-  /// What a completion is told, for whoever waits for it.
-  private final class Answer: Sendable {
-    private let monitor = Monitor()
-    // Guarded by `monitor`.
-    private nonisolated(unsafe) var result: Result<Int, StoreError>?
-
-    func set(_ answer: Result<Int, StoreError>) {
-      monitor.withLock {
-        unsafe result = answer
-        monitor.broadcast()
-      }
-    }
-
-    func wait() -> Result<Int, StoreError> {
-      monitor.withLock {
-        while true {
-          if let result = unsafe result { return result }
-          monitor.wait()
-        }
-      }
-    }
   }
 
   package func write(_ request: StoreWriteRequest) throws(StoreError) -> Int {

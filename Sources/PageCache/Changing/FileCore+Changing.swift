@@ -138,25 +138,8 @@ extension FileCore {
     guard engine.fill(&change.nodes, to: nodes) else { throw noFrames(operation, range) }
   }
 
-  /// Makes a frame for a page, with what the page holds now but for what the change overwrites.
-  /// - Parameters:
-  ///   - overwritten: bytes of the page that need not be there.
-  ///   - source: a folio's entry to copy from, which the claim keeps as it is; nil for a page that is not cached.
-  ///   - isZero: the page is in a hole.
-  func preparePage(
-    _ page: UInt64, overwritten: Range<Int>, copying source: Entry?, isZero: Bool, into change: inout PreparedChange,
-    operation: CacheError.Operation, range: Range<Int64>
-  ) throws(CacheError) -> UnsafeMutableRawPointer {
-    guard let frame = engine.allocateFrames(order: 0, for: tenant) else { throw noFrames(operation, range) }
-    change.add(page, frame: frame)
-    let address = unsafe pool.address(of: frame)
-    try unsafe fillPage(
-      ChangeNeed(page: page, source: source, isZero: isZero), at: address, overwritten: overwritten,
-      operation: operation)
-    return unsafe address
-  }
-
-  /// Fills a frame with what a page holds now, but for what the change overwrites.
+  /// Fills a frame with what a page holds now, but for what the change overwrites. What is copied from, the claim keeps as it is.
+  /// - Parameter overwritten: bytes of the page that need not be there.
   func fillPage(
     _ need: ChangeNeed, at address: UnsafeMutableRawPointer, overwritten: Range<Int>, operation: CacheError.Operation
   ) throws(CacheError) {

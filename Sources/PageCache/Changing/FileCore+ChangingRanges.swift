@@ -60,9 +60,9 @@ extension FileCore {
       }
       try prepare(&change, nodes: survey.nodes, operation: operation, range: range)
       for need in survey.needs {
-        _ = try unsafe preparePage(
-          need.page, overwritten: 0..<0, copying: need.source, isZero: need.isZero, into: &change,
-          operation: operation, range: range)
+        guard let frame = engine.allocateFrames(order: 0, for: tenant) else { throw noFrames(operation, range) }
+        change.add(need.page, frame: frame)
+        try unsafe fillPage(need, at: pool.address(of: frame), overwritten: 0..<0, operation: operation)
         zeroPrepared(need.page, range, change)
       }
     }

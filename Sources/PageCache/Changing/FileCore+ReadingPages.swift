@@ -9,7 +9,7 @@ extension FileCore {
     let stored = index.withLock { unsafe storeState.size }
     let range = byteRange(from: page, through: page, length: stored)
     guard !range.isEmpty else { return unsafe zeroBytes(address, count: frameByteCount) }
-    let answer = Answer()
+    let answer = StoreAnswer()
     let request = unsafe StoreReadRequest(
       offset: range.lowerBound, segments: [UnsafeMutableRawBufferPointer(start: address, count: frameByteCount)],
       execution: .caller)
@@ -26,30 +26,12 @@ extension FileCore {
   }
 }
 
-/// A store's answer, waited for. The first one counts.
-private final class Answer: Sendable {
-  private let event = Event()
-  private let monitor = Monitor()
-  // Guarded by `monitor`.
-  nonisolated(unsafe) private var result: Result<Int, StoreError>?
-
-  func set(_ result: Result<Int, StoreError>) {
-    monitor.withLock { if unsafe self.result == nil { unsafe self.result = result } }
-    event.set()
-  }
-
-  func wait() -> Result<Int, StoreError> {
-    event.wait()
-    return monitor.withLock { unsafe result.unsafelyUnwrapped }
-  }
-}
-
 /// Delivers a store's answer, or says that there is none when it is dropped.
 private final class Courier: Sendable {
-  private let answer: Answer
+  private let answer: StoreAnswer
   private let otherwise: Result<Int, StoreError>
 
-  init(_ answer: Answer, _ otherwise: Result<Int, StoreError>) {
+  init(_ answer: StoreAnswer, _ otherwise: Result<Int, StoreError>) {
     self.answer = answer
     self.otherwise = otherwise
   }

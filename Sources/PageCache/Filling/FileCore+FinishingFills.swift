@@ -106,10 +106,7 @@ extension FileCore {
     for folio in folios {
       let old = index.locate(folio.page)?.entry
       index.store(folio.page, order: folio.order, reserve: &reserve) { page in
-        // Version 0: the frame has had a grace period since it last had any.
-        .folio(
-          arenaOffset: (folio.frame + (page - folio.page)) << UInt64(pool.frameShift), order: folio.order,
-          version: 0)
+        entry(frame: folio.frame + (page - folio.page), order: folio.order, flags: Entry.upToDateBit)
       }
       engine.admit(folio.frame, inPlaceOf: old, for: purpose)
       tenant?.residentFrames.add(1 << folio.order)

@@ -4,7 +4,7 @@ import PageIndex
 import Primitives
 
 extension FileCore {
-  /// Brings the folio of one missing page on this thread, where nothing stands in the way: the usual miss, which `SlowRead` would make three times as long.
+  /// Brings the folio of one missing page on this thread, where nothing stands in the way: the usual miss, spared what `SlowRead` claims and holds.
   ///
   /// Nothing is claimed and no reference is held. As long as the fill is in the file's table nobody changes its pages (`RangeTable.Mode.excludesFills`), and
   /// afterwards whoever called looks again, as for any hit; if the page has gone by then, or is changing, he reads in his turn.
