@@ -1,17 +1,19 @@
 /// Where the bytes of a cached file come from and go to: a local file, later an RBD image or an HTTP object.
 ///
-/// A store moves bytes between memory and storage and answers for their identity, size and durability. It knows nothing of what is cached. The
-/// cache calls it from many threads at a time. It calls it inside no read section and holding no lock that a hit or another file could need; but
-/// whoever wants to change, or to fill, the same bytes of the same file waits until the store has answered.
+/// A store moves bytes between memory and storage and answers for their identity, size and durability. It knows nothing
+/// of what is cached. The cache calls it from many threads at a time. It calls it inside no read section and holding no
+/// lock that a hit or another file could need; but whoever wants to change, or to fill, the same bytes of the same file
+/// waits until the store has answered.
 ///
-/// The cache never has two writes of the same bytes under way, nor a write and a `change`, `resize` or `clone` of them: what a store is told first
-/// about a byte, it is told before the second begins.
+/// The cache never has two writes of the same bytes under way, nor a write and a `change`, `resize` or `clone` of them:
+/// what a store is told first about a byte, it is told before the second begins.
 ///
-/// Only `name`, `identity`, `status`, `read(_:completion:)` and `close` must be there. A store that leaves out the rest is read-only, and says `unsupported` to everything
-/// else. One that can be written to needs `prepareToWrite`, `write` and `flush`, and `resize` for files whose end is a hole; the cache does without what else is missing, or refuses it.
+/// Only `name`, `identity`, `status`, `read(_:completion:)` and `close` must be there. A store that leaves out the rest
+/// is read-only, and says `unsupported` to everything else. One that can be written to needs `prepareToWrite`, `write`
+/// and `flush`, and `resize` for files whose end is a hole; the cache does without what else is missing, or refuses it.
 ///
-/// What a store says is checked: sizes, and counts against what was asked. That a count is honest cannot be checked: where a store says that it
-/// has filled memory and has not, its readers see what was there before.
+/// What a store says is checked: sizes, and counts against what was asked. That a count is honest cannot be checked:
+/// where a store says that it has filled memory and has not, its readers see what was there before.
 public protocol BackingStore: AnyObject, Sendable {
   /// What errors call the store: a path, a URL.
   var name: String { get }
@@ -24,31 +26,34 @@ public protocol BackingStore: AnyObject, Sendable {
   /// - Cost: one system call for a local file, a round trip for a remote one.
   func status() throws(StoreError) -> StoreStatus
 
-  /// Reads into the request's segments, and calls the completion exactly once with how many bytes were read from the start of the request
-  /// (fewer than asked for only at the end of the object), or with the error that stopped it.
+  /// Reads into the request's segments, and calls the completion exactly once with how many bytes were read from the
+  /// start of the request (fewer than asked for only at the end of the object), or with the error that stopped it.
   ///
-  /// With `.caller`, the store may do the work before it returns, on the calling thread; with `.background` it must not block.
-  /// Either way the completion may run on any thread, also before this call returns. The segments' memory stays valid until then; after it, the
-  /// store must not touch them. Completing is the last thing that a store does for a request: it may be closed right after. A second completion is
-  /// ignored, and dropping the completion uncalled is an error of the store; but a store that keeps it and never calls it makes readers, and the
-  /// closing of the file, wait for ever.
+  /// With `.caller`, the store may do the work before it returns, on the calling thread; with `.background` it must not
+  /// block. Either way the completion may run on any thread, also before this call returns. The segments' memory stays
+  /// valid until then; after it, the store must not touch them. Completing is the last thing that a store does for a
+  /// request: it may be closed right after. A second completion is ignored, and dropping the completion uncalled is an
+  /// error of the store; but a store that keeps it and never calls it makes readers, and the closing of the file, wait
+  /// for ever.
   ///
-  /// A store must not read through the cache it serves: the outer read has reserved the frames that the inner one would wait for.
+  /// A store must not read through the cache it serves: the outer read has reserved the frames that the inner one would
+  /// wait for.
   func read(_ request: StoreReadRequest, completion: @escaping @Sendable (Result<Int, StoreError>) -> Void)
 
-  /// Writes on the calling thread, and returns when the store has accepted the bytes: they survive this process, not yet the power.
+  /// Writes on the calling thread, and returns when the store has accepted the bytes: they survive this process, not
+  /// yet the power.
   ///
   /// The object grows if the range ends past its size; what lies between the old size and the range reads as zero.
-  /// - Returns: bytes written, from the start of the request on, at least one. Fewer than asked for where something stopped it: asked again for the
-  ///   rest, the store says what. Bytes behind the count are as they were.
+  /// - Returns: bytes written, from the start of the request on, at least one. Fewer than asked for where something
+  ///   stopped it: asked again for the rest, the store says what. Bytes behind the count are as they were.
   /// - Throws: `StoreError` with the cause; then nothing was written.
   /// - Cost: one system call for a local file, a round trip for a remote one.
   func write(_ request: StoreWriteRequest) throws(StoreError) -> Int
 
   /// Makes everything durable that was written, and every other change made, before this call.
   ///
-  /// When it throws, nothing written since the last call that succeeded may be taken for durable, however often this is called again (B6): the cache
-  /// writes all of it again.
+  /// When it throws, nothing written since the last call that succeeded may be taken for durable, however often this is
+  /// called again (B6): the cache writes all of it again.
   /// - Parameter dataOnly: metadata that is not needed to read the bytes back, such as times, may be left out.
   func flush(dataOnly: Bool) throws(StoreError)
 
@@ -56,11 +61,12 @@ public protocol BackingStore: AnyObject, Sendable {
   func resize(to size: Int64) throws(StoreError)
 
   /// Changes what storage lies behind a range. When it throws, nothing has changed.
-  /// - Throws: `StoreError` with cause `.unsupported` for what the store cannot do, `.system(.invalidArgument)` for a range that it cannot do it to.
+  /// - Throws: `StoreError` with cause `.unsupported` for what the store cannot do, `.system(.invalidArgument)` for a
+  ///   range that it cannot do it to.
   func change(_ change: StoreRangeChange, _ range: Range<Int64>) throws(StoreError)
 
-  /// Makes a range here share the storage of a range of another store (or of this one). The object grows as by writing. When it throws, nothing
-  /// has changed.
+  /// Makes a range here share the storage of a range of another store (or of this one). The object grows as by writing.
+  /// When it throws, nothing has changed.
   /// - Throws: `StoreError` with cause `.unsupported` where storage cannot be shared: the cache then copies.
   func clone(_ range: Range<Int64>, of source: any BackingStore, to offset: Int64) throws(StoreError)
 
@@ -78,26 +84,28 @@ public protocol BackingStore: AnyObject, Sendable {
   /// Gets ready to be written to, if it is not: a local file opens a descriptor for writing.
   func prepareToWrite() throws(StoreError)
 
-  /// Claims the object against caches in other processes, as far as the store can: nobody else writes, and if `forWriting`, nobody else reads
-  /// either. May be called again to claim more (P10).
+  /// Claims the object against caches in other processes, as far as the store can: nobody else writes, and if
+  /// `forWriting`, nobody else reads either. May be called again to claim more (P10).
   /// - Throws: `StoreError` with cause `.claimed` if somebody else has it.
   func claim(forWriting: Bool) throws(StoreError)
 
-  /// Told now and then which range was written a while ago: a store that keeps a second copy of written bytes in memory lets go of it. Advice.
+  /// Told now and then which range was written a while ago: a store that keeps a second copy of written bytes in memory
+  /// lets go of it. Advice.
   func dropBehind(_ range: Range<Int64>)
 
-  /// Size and change stamp alone, as `status` has them: asked for with every fill of a file that nobody else may change. A store that leaves it out is asked
-  /// for its `status`.
+  /// Size and change stamp alone, as `status` has them: asked for with every fill of a file that nobody else may
+  /// change. A store that leaves it out is asked for its `status`.
   /// - Throws: `StoreError` with the cause.
   /// - Cost: one system call for a local file, a round trip for a remote one.
   func version() throws(StoreError) -> StoreVersion
 
-  /// Whether `read(at:into:)` is there to be called; false where it is left out. It does not change, and is asked for once.
+  /// Whether `read(at:into:)` is there to be called; false where it is left out. It does not change, and is asked for
+  /// once.
   var readsOnCaller: Bool { get }
 
-  /// Reads into one piece of memory on the calling thread, as `read(_:completion:)` does with `.caller`: the usual miss, which is spared what a completion
-  /// costs. Called only if `readsOnCaller`, from many threads at a time, and for bytes that are known to lie in no hole: so never of a store that does not tell its
-  /// `allocatedBytes`.
+  /// Reads into one piece of memory on the calling thread, as `read(_:completion:)` does with `.caller`: the usual
+  /// miss, which is spared what a completion costs. Called only if `readsOnCaller`, from many threads at a time, and
+  /// for bytes that are known to lie in no hole: so never of a store that does not tell its `allocatedBytes`.
   /// - Parameters:
   ///   - offset: a multiple of 4,096.
   ///   - memory: whole frames of 4,096 bytes; they may reach past the end of the object.
@@ -146,13 +154,15 @@ extension BackingStore {
 
 /// What can be done to the storage behind a range, besides writing it. As fallocate(2) has them.
 public enum StoreRangeChange: Sendable, Hashable {
-  /// Storage is there from now on, so that writing cannot run out of it; contents do not change. The object grows unless `keepingSize`.
+  /// Storage is there from now on, so that writing cannot run out of it; contents do not change. The object grows
+  /// unless `keepingSize`.
   case allocate(keepingSize: Bool)
   /// The range becomes a hole. Any range; what lies past the end is ignored, and the size stays.
   case punchHole
   /// The range reads as zero, and has storage. The object grows unless `keepingSize`.
   case zero(keepingSize: Bool)
-  /// The range is taken out, and what follows moves down. Aligned to the store's blocks; ends before the end of the object.
+  /// The range is taken out, and what follows moves down. Aligned to the store's blocks; ends before the end of the
+  /// object.
   case collapse
   /// A hole is put in, and what follows moves up. Aligned to the store's blocks; begins before the end of the object.
   case insert
@@ -216,14 +226,15 @@ public struct StoreVersion: Sendable, Equatable {
 public struct StoreStatus: Sendable, Equatable {
   /// Bytes.
   public var size: Int64
-  /// Changes whenever content or size changes, as far as the store can tell: for a local file the time of its last modification. (Not its change time,
-  /// which also moves when the file is renamed or linked.)
+  /// Changes whenever content or size changes, as far as the store can tell: for a local file the time of its last
+  /// modification. (Not its change time, which also moves when the file is renamed or linked.)
   public var changeStamp: ChangeStamp
   /// Bytes of storage behind the object, where the store tells: fewer than its size means that it has holes.
   public var allocatedBytes: Int64?
   /// The name by which the object was opened leads to another one by now, or to none.
   public var isReplaced: Bool
-  /// When the object was made, where the store tells. Two objects that have had one identity, one after the other, differ in it.
+  /// When the object was made, where the store tells. Two objects that have had one identity, one after the other,
+  /// differ in it.
   public var creationStamp: ChangeStamp?
 
   /// What of it changes with the contents.

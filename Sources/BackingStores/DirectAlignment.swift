@@ -11,6 +11,9 @@ struct DirectAlignment: Equatable {
     Self.frame.memory.isMultiple(of: memory) && Self.frame.offset.isMultiple(of: offset)
   }
 
+  /// What a read that stopped can go on at a multiple of. Both are divisors of a frame, so powers of two.
+  var unit: Int { max(memory, offset) }
+
   func allows(_ request: StoreReadRequest) -> Bool {
     guard request.offset.isMultiple(of: Int64(offset)) else { return false }
     return unsafe request.segments.allSatisfy(isAligned)

@@ -12,7 +12,7 @@ package struct FileSystemCalls: Sendable {
     @Sendable (
       _ descriptor: Int32, _ vectors: UnsafePointer<iovec>, _ count: Int32, _ offset: Int64, _ flags: Int32
     ) -> Int
-  /// posix_fadvise with `POSIX_FADV_DONTNEED`.
+  /// posix_fadvise with `POSIX_FADV_DONTNEED`: drops pages that are clean. A count of 0 means up to the end.
   package var dropFromKernelCache: @Sendable (_ descriptor: Int32, _ offset: Int64, _ count: Int) -> Void
   /// statx.
   package var status: @Sendable (_ descriptor: Int32) -> Result<FileStatus, Errno>
@@ -24,6 +24,11 @@ package struct FileSystemCalls: Sendable {
   package var open: @Sendable (_ path: FilePath, _ flags: Int32) -> Result<Int32, Errno>
   /// open of what does not exist (`O_CREAT` and `O_EXCL`), for reading and writing. Retries interruptions.
   package var create: @Sendable (_ path: FilePath, _ permissions: FilePermissions) -> Result<Int32, Errno>
+  /// openat of an entry of a directory, as a name only (`O_PATH`): no symbolic link is followed, and closing the
+  /// descriptor drops no lock.
+  package var openEntry: @Sendable (_ directory: Int32, _ name: FilePath) -> Result<Int32, Errno>
+  /// fstat: how many names the file has. Nil where that is not known.
+  package var linkCount: @Sendable (_ descriptor: Int32) -> Int?
   /// Where a descriptor can be opened again by its number. By thread first: in a program whose main thread has exited
   /// (dispatchMain) the `/proc/self` directory of the dead thread lists no descriptors.
   package var descriptorDirectories: [FilePath]
@@ -45,6 +50,9 @@ package struct FileSystemCalls: Sendable {
   package var dedupe: @Sendable (_ source: Int32, _ range: Range<Int64>, _ destination: Int32, _ offset: Int64) -> Int64
   /// lseek to the next hole or to the next data. Returns where that begins, or the negative error number.
   package var seek: @Sendable (_ descriptor: Int32, _ offset: Int64, _ toHole: Bool) -> Int64
+  /// lseek to an offset from the start: whether the file system has files that reach so far. Moves the descriptor's
+  /// offset.
+  package var reaches: @Sendable (_ descriptor: Int32, _ offset: Int64) -> Bool
   /// sync_file_range and posix_fadvise.
   package var dropBehind: @Sendable (_ descriptor: Int32, _ range: Range<Int64>) -> Void
   /// F_OFD_SETLK of the whole file.
@@ -83,6 +91,19 @@ package struct FileSystemCalls: Sendable {
         if errno != EINTR { return .failure(Errno(rawValue: errno)) }
       }
     },
+    openEntry: { directory, name in
+      while true {
+        let descriptor = unsafe name.withPlatformString {
+          unsafe openat(directory, $0, pagecache_open_path_only | O_NOFOLLOW | O_CLOEXEC)
+        }
+        if descriptor >= 0 { return .success(descriptor) }
+        if errno != EINTR { return .failure(Errno(rawValue: errno)) }
+      }
+    },
+    linkCount: { descriptor in
+      var status = stat()
+      return unsafe fstat(descriptor, &status) == 0 ? Int(status.st_nlink) : nil
+    },
     descriptorDirectories: ["/proc/thread-self/fd", "/proc/self/fd"],
     write: { unsafe pagecache_pwritev($0, $1, $2, $3) },
     flush: { failure(pagecache_sync($0, $1 ? 1 : 0)) },
@@ -92,6 +113,7 @@ package struct FileSystemCalls: Sendable {
     clone: { failure(pagecache_clone_range($0, $1.lowerBound, Int64($1.count), $2, $3)) },
     dedupe: { pagecache_dedupe_range($0, $1.lowerBound, Int64($1.count), $2, $3) },
     seek: { pagecache_seek($0, $1, $2 ? 1 : 0) },
+    reaches: { lseek($0, off_t($1), SEEK_SET) >= 0 },
     dropBehind: { pagecache_drop_behind($0, $1.lowerBound, Int64($1.count)) },
     lock: { failure(pagecache_set_description_lock($0, $1)) },
     conflictingLock: { descriptor, type in

@@ -8,7 +8,8 @@ import Primitives
 /// paid for again).
 ///
 /// Work is done in the order in which it was submitted, on as many threads as there are. The queue has no limit of its
-/// own: every entry belongs to a read that already holds frames, so the number of frames bounds it, or is one of the few pieces that are read ahead at a time.
+/// own: every entry belongs to a read that already holds frames, so the number of frames bounds it, or is one of the
+/// few pieces that are read ahead at a time.
 ///
 /// Dropping the last reference is `shutDown()` without the wait: work that was submitted is still done, on threads that
 /// then exit.

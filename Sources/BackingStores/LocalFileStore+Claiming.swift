@@ -10,15 +10,17 @@ extension LocalFileStore {
     var process: Int32
   }
 
-  /// Claims the file by a lock of the open file description over all of it (`F_OFD_SETLK`): shared for reading, exclusive for writing.
+  /// Claims the file by a lock of the open file description over all of it (`F_OFD_SETLK`): shared for reading,
+  /// exclusive for writing.
   ///
-  /// It keeps out other claims, of this process too, and whoever asks for POSIX locks or such ones: nobody who does not ask. It is held until `close`.
-  /// A claim that is refused leaves what was claimed before.
+  /// It keeps out other claims, of this process too, and whoever asks for POSIX locks or such ones: nobody who does not
+  /// ask. It is held until `close`. A claim that is refused leaves what was claimed before.
   ///
-  /// A file system without locks grants every claim for reading, and none for writing. A store that could not open its descriptor again claims
-  /// nothing, as its locks would be the caller's.
+  /// A file system without locks grants every claim for reading, and none for writing. A store that could not open its
+  /// descriptor again claims nothing, as its locks would be the caller's.
   /// - Parameter forWriting: Also prepares for writing, with the errors of that.
-  /// - Throws: `StoreError` of the operation `claim`: `.claimed`, with the process if it is a POSIX lock that is in the way, `.unsupported`, ...
+  /// - Throws: `StoreError` of the operation `claim`: `.claimed`, with the process if it is a POSIX lock that is in the
+  ///   way, `.unsupported`, ...
   /// - Cost: one to three system calls, one more for a refusal; one lock.
   public func claim(forWriting: Bool) throws(StoreError) {
     if forWriting { try prepareToWrite() }
@@ -45,8 +47,8 @@ extension LocalFileStore {
     if let claimed = unsafe claimed, claimed.isForWriting { return }
     let descriptor = writing.value
     if let reading = unsafe claimed, reading.descriptor != descriptor {
-      // Two descriptions of ours are in each other's way, but not with shared locks: first the claim moves over, so that there is no moment without
-      // one. From there on the kernel makes it exclusive, or leaves it as it is.
+      // Two descriptions of ours are in each other's way, but not with shared locks: first the claim moves over, so
+      // that there is no moment without one. From there on the kernel makes it exclusive, or leaves it as it is.
       if let errno = system.lock(descriptor, Int32(F_RDLCK)) { throw failure(.claim, .ofOptional(errno)) }
       _ = system.lock(reading.descriptor, Int32(F_UNLCK))
       unsafe claimed = Claim(isForWriting: false, descriptor: descriptor, process: getpid())

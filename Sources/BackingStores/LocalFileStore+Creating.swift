@@ -5,9 +5,8 @@ internal import SystemPackage
 /// A regular file that was opened by a path, and maybe made for that.
 struct CreatedFile: ~Copyable {
   var file: OpenedFile
-  /// The descriptor that made it, and its name. Nil if it was there.
+  /// The descriptor that made it. Nil if it was there.
   var writing: OwnedDescriptor?
-  var newName: UnflushedName?
 }
 
 extension FileOpening {
@@ -16,8 +15,8 @@ extension FileOpening {
 
   /// Opens a file by its path, and makes it if it may.
   ///
-  /// What is there is opened as ever: looked at first, and never by a call that could also make it. So both a file that appears and one that
-  /// goes away meanwhile need another look.
+  /// What is there is opened as ever: looked at first, and never by a call that could also make it. So both a file that
+  /// appears and one that goes away meanwhile need another look.
   func open(
     _ path: FilePath, creating: FileCreation, permissions: FilePermissions
   ) throws(StoreError) -> CreatedFile {
@@ -40,8 +39,8 @@ extension FileOpening {
     throw keepsChanging
   }
 
-  /// Makes the file where a path leads to nothing. A symbolic link in its place is in the way of making it, so the link's target is made, as open(2)
-  /// would.
+  /// Makes the file where a path leads to nothing. A symbolic link in its place is in the way of making it, so the
+  /// link's target is made, as open(2) would.
   /// - Returns: Nil if it is there by now.
   private func createThroughLinks(
     _ path: FilePath, _ permissions: FilePermissions
@@ -60,27 +59,41 @@ extension FileOpening {
 
   /// - Returns: Nil if something is there already.
   private func create(_ path: FilePath, _ permissions: FilePermissions) throws(StoreError) -> CreatedFile? {
-    let parent = path.removingLastComponent()
-    let directory = system.open(parent.isEmpty ? "." : parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    let newName = UnflushedName(in: (try? directory.get()) ?? -1)
-    switch system.create(path, permissions) {
-    case .failure(.fileExists): return nil
-    case .failure(let errno): throw error(.of(errno))
-    case .success(let descriptor):
-      let writing = OwnedDescriptor(descriptor)
-      let status = try regularFileStatus(writing.rawValue)
-      let file: OpenedFile
-      do throws(ReopenFailure) {
-        file = try openForReading(writing.rawValue, status)
-      } catch {
-        switch error {
-        case .otherFile: throw keepsChanging
-        case .system(let errno): throw self.error(.of(errno))
-        case .refusesDirect(let why): throw self.error(.other(why))
-        }
+    guard let writing = try makeFile(path, permissions) else { return nil }
+    let status = try regularFileStatus(writing.rawValue)
+    let file: OpenedFile
+    do throws(ReopenFailure) {
+      file = try openForReading(writing.rawValue, status)
+    } catch {
+      switch error {
+      case .otherFile: throw keepsChanging
+      case .system(let errno): throw self.error(.of(errno))
+      case .refusesDirect(let why): throw self.error(.other(why))
       }
-      return CreatedFile(file: file, writing: writing, newName: newName)
     }
+    return CreatedFile(file: file, writing: writing)
+  }
+
+  /// Makes a file, and notes that its name is not durable yet.
+  /// - Returns: A descriptor that reads and writes. Nil if something is there already.
+  private func makeFile(_ path: FilePath, _ permissions: FilePermissions) throws(StoreError) -> OwnedDescriptor? {
+    let parent = path.removingLastComponent()
+    // A file has its directory's device.
+    let directory = try? system.pathStatus(parent.isEmpty ? "." : parent).get()
+    let realm = directory.map { LocalFileStore.identity(of: $0).realm }
+    let names = UnflushedNames.shared
+    let made: Int32? = try names.whileMaking(in: realm) { () throws(StoreError) in
+      switch system.create(path, permissions) {
+      case .failure(.fileExists): return nil
+      case .failure(let errno): throw error(.of(errno))
+      case .success(let descriptor):
+        let file = OwnedDescriptor(descriptor)
+        let status = try regularFileStatus(file.rawValue)
+        names.add(Self.absolute(path), of: LocalFileStore.identity(of: status), created: status.created)
+        return file.take()
+      }
+    }
+    return made.map { OwnedDescriptor($0) }
   }
 
   static func linkTarget(of path: FilePath) -> FilePath? {

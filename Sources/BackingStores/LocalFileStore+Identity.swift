@@ -3,11 +3,13 @@ import Glibc
 public import SystemPackage
 
 extension LocalFileStore {
-  /// The identity that a store for this path would have, without opening the file for reading; the caller must be allowed to.
+  /// The identity that a store for this path would have, without opening the file for reading; the caller must be
+  /// allowed to.
   ///
-  /// So a cache that has the file open already needs no second descriptor of it. (Closing one would drop the process's POSIX locks on the
-  /// file; closing a descriptor that merely names the file does not.)
-  /// - Throws: `StoreError` with cause `.system` for no such file or no permission, `.exhausted` for no more descriptors.
+  /// So a cache that has the file open already needs no second descriptor of it. (Closing one would drop the process's
+  /// POSIX locks on the file; closing a descriptor that merely names the file does not.)
+  /// - Throws: `StoreError` with cause `.system` for no such file or no permission, `.exhausted` for no more
+  ///   descriptors.
   /// - Cost: faccessat(2), open(2), statx(2), close(2).
   public static func identity(of path: FilePath) throws(StoreError) -> StoreIdentity {
     let system = FileSystemCalls.linux
@@ -26,8 +28,8 @@ extension LocalFileStore {
     }
   }
 
-  /// The identity that a store for this descriptor's file would have; nil if the descriptor is not open for reading, so that somebody who may
-  /// not read the file does not share what others have cached of it.
+  /// The identity that a store for this descriptor's file would have; nil if the descriptor is not open for reading, so
+  /// that somebody who may not read the file does not share what others have cached of it.
   /// - Throws: `StoreError` with cause `.system`: not a descriptor.
   /// - Cost: fcntl(2), statx(2).
   public static func identity(of descriptor: FileDescriptor) throws(StoreError) -> StoreIdentity? {

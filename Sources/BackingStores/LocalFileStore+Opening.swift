@@ -155,12 +155,14 @@ extension FileOpening {
     return opened
   }
 
-  /// Buffered, whatever the policy: pages that are written in part need no alignment then, and the kernel may write them back when it suits.
+  /// Buffered, whatever the policy: pages that are written in part need no alignment then, and the kernel may write
+  /// them back when it suits.
   func reopenForWriting(_ descriptor: Int32, _ status: FileStatus) throws(ReopenFailure) -> OwnedDescriptor {
     try reopen(descriptor, status, flags: O_RDWR)
   }
 
-  /// A new open file description of the same file: own flags, own offset. Or one that a store left that could not close it.
+  /// A new open file description of the same file: own flags, own offset. Or one that a store left that could not close
+  /// it.
   private func reopen(_ descriptor: Int32, _ status: FileStatus, flags: Int32) throws(ReopenFailure) -> OwnedDescriptor
   {
     if mayOpen(descriptor, flags),

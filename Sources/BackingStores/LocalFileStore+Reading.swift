@@ -13,10 +13,11 @@ extension LocalFileStore {
   /// `.system(.overflow)` (`EOVERFLOW`) for a range that passes `Int64.max`, `.system(.badFileDescriptor)` after
   /// `close()`, `.exhausted`, or what the system said.
   ///
-  /// A request that is not in whole frames is read buffered, unless the policy is `required`.
-  /// - Cost: one system call per 1024 segments or 2 GiB, one more where the file ends inside the range and reads are
-  ///   buffered, one more for `DropBehind.byAdvice`; one allocation over 64 segments. With `.background` also what
-  ///   `IOThreads.submit` costs. No lock.
+  /// A request that is not in whole frames is read buffered, unless the policy is `required`. A count that stops short
+  /// of the end of the file is continued.
+  /// - Cost: one system call per 1024 segments or 2 GiB, one more where the file ends inside the range, one more for
+  ///   `DropBehind.byAdvice`; one allocation over 64 segments. With `.background` also what `IOThreads.submit` costs.
+  ///   No lock.
   public func read(
     _ request: StoreReadRequest, completion: @escaping @Sendable (Result<Int, StoreError>) -> Void
   ) {
@@ -29,32 +30,33 @@ extension LocalFileStore {
   public var readsOnCaller: Bool { true }
 
   /// Reads into one piece of memory. Errors, and what is read buffered, as with `read(_:completion:)`.
-  /// - Cost: where reads are direct, one system call for whole blocks, and nothing else.
+  /// - Cost: where reads are direct, one system call for whole blocks, and one more at the end of the file.
   public func read(at offset: Int64, into memory: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int {
     let request = { unsafe StoreReadRequest(offset: offset, segments: [memory], execution: .caller) }
     if readsDirectly, let alignment, unsafe alignment.allows(offset, memory) {
       var vector = unsafe iovec(iov_base: memory.baseAddress, iov_len: memory.count)
       let count = unsafe system.read(primary.value, &vector, 1, offset, 0)
-      // What is no multiple of a block is the end of the file.
-      if count == memory.count || count == 0 || count > 0 && !count.isMultiple(of: alignment.offset) { return count }
+      if count == memory.count || count == 0 { return count }
+      if count > 0 { return try result(of: request(), from: count).get() }
       let errno = Errno(rawValue: Int32(truncatingIfNeeded: -count))
-      if count < 0, errno != .invalidArgument {
+      if errno != .invalidArgument {
         throw StoreError(operation: .read, store: name, range: request().range, cause: .of(errno))
       }
     }
-    // A count that stops short of the end, or what cannot be read directly after all.
+    // What cannot be read directly after all.
     return try result(of: request()).get()
   }
 
-  private func result(of request: StoreReadRequest) -> Result<Int, StoreError> {
+  /// - Parameter done: bytes at the start that have been read already, by a direct read.
+  private func result(of request: StoreReadRequest, from done: Int = 0) -> Result<Int, StoreError> {
     do throws(Errno) {
-      return .success(try readNow(request))
+      return .success(try readNow(request, from: done))
     } catch {
       return .failure(StoreError(operation: .read, store: name, range: request.range, cause: .of(error)))
     }
   }
 
-  private func readNow(_ request: StoreReadRequest) throws(Errno) -> Int {
+  private func readNow(_ request: StoreReadRequest, from done: Int) throws(Errno) -> Int {
     guard request.offset >= 0 else { throw .invalidArgument }
     guard !request.offset.addingReportingOverflow(Int64(request.count)).overflow else {
       throw .overflow
@@ -62,22 +64,54 @@ extension LocalFileStore {
     let descriptor = primary.value
     guard descriptor >= 0 else { throw .badFileDescriptor }
     guard readsDirectly, let alignment else {
-      return try readBuffered(request, by: alignment == nil ? descriptor : try bufferedDescriptor())
+      return try readBuffered(request, from: done, by: alignment == nil ? descriptor : try bufferedDescriptor())
     }
     if alignment.allows(request) {
       do throws(Errno) {
-        return try transfer(request, by: descriptor, flags: 0, endsUnaligned: alignment.offset)
+        return try readDirectly(request, from: done, by: descriptor, alignment)
       } catch {
         guard error == .invalidArgument, policy != .required else { throw error }
         // Accepted at open, refused at read: some network and stacked file systems do. If the same read works buffered,
         // it was that, and not the request.
-        let count = try readBuffered(request, by: try bufferedDescriptor())
+        let count = try readBuffered(request, from: done, by: try bufferedDescriptor())
         refusedDirect.set()
         return count
       }
     }
     if policy == .required { throw .invalidArgument }
-    return try readBuffered(request, by: try bufferedDescriptor())
+    return try readBuffered(request, from: done, by: try bufferedDescriptor())
+  }
+
+  /// Reads until the segments are full or the file ends.
+  ///
+  /// A direct read that stops between two blocks has come to the end of the file, as a rule. Some file systems also
+  /// stop there in the middle. To go on from there would be an unaligned read, which is refused, so the last block is
+  /// read again; and if that gets no further, the rest is read buffered.
+  private func readDirectly(
+    _ request: StoreReadRequest, from start: Int, by descriptor: Int32, _ alignment: DirectAlignment
+  ) throws(Errno) -> Int {
+    var (done, first) = (start, -1)
+    if start.isMultiple(of: alignment.unit) {
+      first = start
+      done = try transfer(request, from: start, by: descriptor, flags: 0, blockSize: alignment.unit)
+    }
+    while !done.isMultiple(of: alignment.unit), !isEnd(request.offset + Int64(done), by: descriptor) {
+      let last = done / alignment.unit * alignment.unit
+      guard last > first else {
+        return policy == .required ? done : try readBuffered(request, from: done, by: try bufferedDescriptor())
+      }
+      // Bounded: each round begins a block further on at least.
+      first = last
+      done = try transfer(request, from: last, by: descriptor, flags: 0, blockSize: alignment.unit)
+    }
+    return done
+  }
+
+  /// Whether the file ends at an offset, or before it.
+  private func isEnd(_ offset: Int64, by descriptor: Int32) -> Bool {
+    var version = pagecache_file_version()
+    // Where that cannot be told, the count stands as it is: the cache knows how long the file should be.
+    return system.version(descriptor, &version) != nil || version.size <= offset
   }
 
   /// The buffered descriptor beside a direct primary, opened when it is first needed.
@@ -107,28 +141,32 @@ extension LocalFileStore {
     }
   }
 
-  private func readBuffered(_ request: StoreReadRequest, by descriptor: Int32) throws(Errno) -> Int {
+  private func readBuffered(
+    _ request: StoreReadRequest, from done: Int, by descriptor: Int32
+  ) throws(Errno) -> Int {
     if !refusedReadFlag.isSet {
       do throws(Errno) {
-        return try transfer(request, by: descriptor, flags: PAGECACHE_RWF_DONTCACHE, endsUnaligned: nil)
+        return try transfer(request, from: done, by: descriptor, flags: PAGECACHE_RWF_DONTCACHE, blockSize: nil)
       } catch {
         guard error == .notSupported else { throw error }
         refusedReadFlag.set()
       }
     }
-    let count = try transfer(request, by: descriptor, flags: 0, endsUnaligned: nil)
+    let count = try transfer(request, from: done, by: descriptor, flags: 0, blockSize: nil)
     // The range asked for, not the range read: the kernel keeps a last page that the advice covers in part only.
     if count > 0 { system.dropFromKernelCache(descriptor, request.offset, request.count) }
     return count
   }
 
-  /// Reads until the segments are full or the file ends.
-  /// - Parameter endsUnaligned: Where reads are direct, a count that is no multiple of this is the end of the file. To
-  ///   go on from there would be an unaligned read, which the file system refuses.
+  /// Reads until the segments are full or the system has no more.
+  /// - Parameters:
+  ///   - done: bytes at the start that have been read already.
+  ///   - blockSize: Where reads are direct: stops at a count that is no multiple of this.
   private func transfer(
-    _ request: StoreReadRequest, by descriptor: Int32, flags: Int32, endsUnaligned: Int?
+    _ request: StoreReadRequest, from done: Int, by descriptor: Int32, flags: Int32, blockSize: Int?
   ) throws(Errno) -> Int {
     var cursor = SegmentCursor(request)
+    cursor.advance(by: done)
     let capacity = unsafe min(request.segments.count, Self.vectorsMax)
     let failure: Errno? = unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: max(capacity, 1)) { vectors in
       while true {
@@ -140,7 +178,7 @@ extension LocalFileStore {
         guard count >= 0 else { return Errno(rawValue: Int32(truncatingIfNeeded: -count)) }
         guard count > 0 else { return nil }
         cursor.advance(by: min(count, wanted))
-        if let endsUnaligned, !count.isMultiple(of: endsUnaligned) { return nil }
+        if let blockSize, !count.isMultiple(of: blockSize) { return nil }
       }
     }
     if let failure { throw failure }

@@ -4,7 +4,8 @@ internal import SystemPackage
 
 extension LocalFileStore {
   /// Changes the file's size.
-  /// - Throws: `StoreError` of the operation `resize`: `.system(.badFileDescriptor)` before `prepareToWrite()`, `.system(.fileTooLarge)`, ...
+  /// - Throws: `StoreError` of the operation `resize`: `.system(.badFileDescriptor)` before `prepareToWrite()`,
+  ///   `.system(.fileTooLarge)`, ...
   /// - Cost: one system call.
   public func resize(to size: Int64) throws(StoreError) {
     let descriptor = try writingDescriptor(.resize)
@@ -13,11 +14,12 @@ extension LocalFileStore {
 
   /// Changes what storage lies behind a range, by fallocate(2). Nothing for an empty range.
   ///
-  /// One that runs out of space (`.system(.noSpace)`) can have changed a part of the range: ext4 and others then have allocated the start of it, and a
-  /// file that was to grow has grown up to there; a range that was to be zeroed may read as zero in part. No bytes outside the range have changed.
-  /// - Throws: `StoreError` of the change's operation, with the range: `.unsupported` where the file system cannot do it,
-  ///   `.system(.invalidArgument)` for a range that is not aligned to its blocks or lies wrongly, `.system(.badFileDescriptor)` before
-  ///   `prepareToWrite()`, ...
+  /// One that runs out of space (`.system(.noSpace)`) can have changed a part of the range: ext4 and others then have
+  /// allocated the start of it, and a file that was to grow has grown up to there; a range that was to be zeroed may
+  /// read as zero in part. No bytes outside the range have changed.
+  /// - Throws: `StoreError` of the change's operation, with the range: `.unsupported` where the file system cannot do
+  ///   it, `.system(.invalidArgument)` for a range that is not aligned to its blocks or lies wrongly,
+  ///   `.system(.badFileDescriptor)` before `prepareToWrite()`, ...
   /// - Cost: one system call, which may write back and wait.
   public func change(_ change: StoreRangeChange, _ range: Range<Int64>) throws(StoreError) {
     let descriptor = try writingDescriptor(change.operation, range)
@@ -28,8 +30,8 @@ extension LocalFileStore {
     }
   }
 
-  /// Makes a range share the storage of a range of another local file (reflink), of the same file system, aligned to its blocks; the end of the source
-  /// need not be, where it becomes the end of this file.
+  /// Makes a range share the storage of a range of another local file (reflink), of the same file system, aligned to
+  /// its blocks; the end of the source need not be, where it becomes the end of this file.
   ///
   /// One that runs out of space can have cloned the start of the range.
   /// - Throws: `StoreError` of the operation `clone`, with the range of the source.
@@ -51,8 +53,8 @@ extension LocalFileStore {
   /// Makes a range share storage with a range of another local file that holds the same bytes.
   ///
   /// Where they differ after the first 16 MiB, what is before may share storage all the same. Contents never change.
-  /// - Throws: `StoreError` of the operation `dedupe`, with the range of the other store: `.unsupported` also where the range is not in whole blocks
-  ///   and does not end with both files.
+  /// - Throws: `StoreError` of the operation `dedupe`, with the range of the other store: `.unsupported` also where the
+  ///   range is not in whole blocks and does not end with both files.
   /// - Cost: two system calls, and one for each 16 MiB, which reads and compares both ranges.
   public func dedupe(
     _ range: Range<Int64>, with other: any BackingStore, at offset: Int64
@@ -78,8 +80,8 @@ extension LocalFileStore {
     return true
   }
 
-  /// Whether the system would compare all of a range. It silently leaves out a part of a block at the end, and says that it was the same; unless the end
-  /// is that of both files.
+  /// Whether the system would compare all of a range. It silently leaves out a part of a block at the end, and says
+  /// that it was the same; unless the end is that of both files.
   private func dedupesWhole(
     _ range: Range<Int64>, of other: LocalFileStore, at offset: Int64
   ) throws(StoreError) -> Bool {
@@ -93,7 +95,8 @@ extension LocalFileStore {
 
   /// Whether a byte lies in a hole, and where that ends. Storage that was allocated and never written counts as a hole.
   ///
-  /// Where the descriptor is the caller's own (it could not be opened again) all is data: to ask would move the caller's offset.
+  /// Where the descriptor is the caller's own (it could not be opened again) all is data: to ask would move the
+  /// caller's offset.
   /// - Throws: `StoreError` of the operation `extent`.
   /// - Cost: one system call for a hole, two for data.
   public func extent(at offset: Int64) throws(StoreError) -> StoreExtent {

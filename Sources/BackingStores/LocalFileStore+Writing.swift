@@ -6,10 +6,17 @@ internal import SystemPackage
 extension LocalFileStore {
   /// Opens a descriptor for reading and writing beside the one that reads. Idempotent, by any thread.
   ///
-  /// It is buffered, whatever the policy for reads: it is a second open file description of the same file. A descriptor that could not be opened again
-  /// is written to itself, if it was opened for that, and neither directly nor for appending.
-  /// - Throws: `StoreError` of the operation `open`: `.system` with the error of the system (`permissionDenied`, `readOnlyFileSystem`,
-  ///   `textFileBusy`, ...), `.replaced` where the file can be opened again by its path only and that leads to another one by now, `.exhausted`.
+  /// It is buffered, whatever the policy for reads: it is a second open file description of the same file.
+  ///
+  /// Where the caller's descriptor cannot be opened again, the store cannot be written to. Its open file description
+  /// would be the caller's as well, and the kernel tells a description of a failed write-back once (D15):
+  ///
+  ///     T1  the store writes; the kernel fails to write back, and counts the pages as clean
+  ///     T2  the program calls fsync(2) by its own descriptor, and is told
+  ///     T1  the store calls fsync(2), and is not told: the bytes are gone, and it would say that they are durable
+  /// - Throws: `StoreError` of the operation `open`: `.system` with the error of the system (`permissionDenied`,
+  ///   `readOnlyFileSystem`, `textFileBusy`, ...), `.replaced` where the file can be opened again by its path only and
+  ///   that leads to another one by now, `.exhausted`, `.other` for a descriptor that cannot be opened again.
   /// - Cost: two system calls and a lock, the first time.
   public func prepareToWrite() throws(StoreError) {
     if writing.value >= 0 { return }
@@ -26,40 +33,35 @@ extension LocalFileStore {
         case .otherFile: throw failure(.open, .replaced)
         case .refusesDirect(let why): throw failure(.open, .other(why))
         case .system(let errno):
-          guard isShared else { throw failure(.open, .of(errno)) }
-          writing.set(try shareForWriting(reading, because: errno))
+          throw failure(.open, isShared ? Self.refusalToShare(reading, because: errno) : .of(errno))
         }
       }
     }
   }
 
-  /// Once more the descriptor that the caller gave, which cannot be opened again.
-  private func shareForWriting(_ given: Int32, because reason: Errno) throws(StoreError) -> Int32 {
+  /// Why a descriptor that cannot be opened again is not written to.
+  private static func refusalToShare(_ given: Int32, because reason: Errno) -> StoreError.Cause {
     let flags = fcntl(given, F_GETFL)
     guard flags >= 0, flags & O_ACCMODE == O_RDWR else {
-      throw failure(.open, .of(reason == .noSuchFileOrDirectory ? .badFileDescriptor : reason))
+      return .of(reason == .noSuchFileOrDirectory ? .badFileDescriptor : reason)
     }
-    // pwrite(2) to a descriptor for appending appends, wherever it was told to write.
-    guard flags & O_APPEND == 0 else { throw failure(.open, .other("the descriptor is for appending: \(reason)")) }
-    guard flags & pagecache_open_direct == 0 else {
-      throw failure(.open, .other("the descriptor is for direct I/O, which cannot write everywhere: \(reason)"))
-    }
-    let copy = fcntl(given, F_DUPFD_CLOEXEC, 0)
-    guard copy >= 0 else { throw failure(.open, .of(Errno(rawValue: errno))) }
-    return copy
+    return .other(
+      "the descriptor cannot be opened again (\(reason)); by the caller's own one an error of write-back could be lost")
   }
 
   /// Writes into the kernel's page cache, on the calling thread.
   ///
   /// Goes on after short writes until everything is written or the system refuses.
   /// - Returns: bytes written.
-  /// - Throws: `StoreError` of the operation `write` with the range asked for, if nothing was written: `.system(.badFileDescriptor)` before
-  ///   `prepareToWrite()`, `.system(.noSpace)`, `.system(.fileTooLarge)`, `.system(.ioError)`, or whatever else the system said.
+  /// - Throws: `StoreError` of the operation `write` with the range asked for, if nothing was written:
+  ///   `.system(.badFileDescriptor)` before `prepareToWrite()`, `.system(.noSpace)`, `.system(.fileTooLarge)`,
+  ///   `.system(.ioError)`, or whatever else the system said.
   /// - Cost: one system call for each 1024 segments or 2 GiB; one allocation over 64 segments. No lock.
   public func write(_ request: StoreWriteRequest) throws(StoreError) -> Int {
     do throws(Errno) {
       return try writeNow(request)
     } catch {
+      if error == .ioError { noteLoss() }
       throw failure(.write, request.range, .of(error))
     }
   }
@@ -101,6 +103,7 @@ extension LocalFileStore {
     }
     // What stopped it comes again when the caller asks for the rest, or it has gone away.
     if let failure, cursor.done == 0 { throw failure }
+    if failure == .ioError { noteLoss() }
     return cursor.done
   }
 
@@ -109,22 +112,36 @@ extension LocalFileStore {
     count == 0 ? .ioError : Errno(rawValue: Int32(truncatingIfNeeded: -count))
   }
 
-  /// Makes durable what was written, by any descriptor; and the name of a file that opening made. Nothing if the store was never prepared for writing.
-  /// - Throws: `StoreError` of the operation `flush`. The kernel tells each open file description once about data that it failed to write back, and
-  ///   forgets the data: a flush that succeeds afterwards does not make up for it.
-  /// - Cost: one system call; with the first one of a new file two, and a lock.
+  /// Makes durable what was written to the file, by any descriptor and any process; and the name of a file that opening
+  /// made, by whichever store.
+  ///
+  /// Also where the store is not prepared for writing: what a process wrote that ended before its fsync(2) is in the
+  /// kernel, and not on the device (D13). fsync(2) takes any descriptor of the file.
+  /// - Throws: `StoreError` of the operation `flush`. The kernel tells each open file description once about data that
+  ///   it failed to write back, and forgets the data: a flush that succeeds afterwards does not make up for it.
+  /// - Cost: one system call and a lock; with the first one of a new file seven. Where the descriptor could not be
+  ///   opened again, the whole file system is flushed.
   public func flush(dataOnly: Bool) throws(StoreError) {
-    let descriptor = writing.value
-    guard descriptor >= 0 else {
-      if primary.value < 0 { throw failure(.flush, .system(.badFileDescriptor)) }
-      return
+    let written = writing.value
+    let descriptor = written >= 0 ? written : primary.value
+    guard descriptor >= 0 else { throw failure(.flush, .system(.badFileDescriptor)) }
+    let lossesBefore = losses.count
+    // fsync(2) would tell the caller's description of a failure, and the program's own fsync(2) not any more. syncfs(2)
+    // keeps other accounts.
+    let errno = isShared ? system.flushFileSystem(descriptor) : system.flush(descriptor, dataOnly)
+    if let errno {
+      noteLoss()
+      dropCleanPages(descriptor)
+      throw failure(.flush, .of(errno))
     }
-    if let errno = system.flush(descriptor, dataOnly) { throw failure(.flush, .of(errno)) }
-    if let errno = newName?.flush(of: descriptor, by: system) { throw failure(.flush, .of(errno)) }
+    losses.cover(through: lossesBefore)
+    if let errno = UnflushedNames.shared.flush(identity, created: created, by: descriptor, system: system) {
+      throw failure(.flush, .of(errno))
+    }
   }
 
-  /// Has the kernel start to write back a range, and drop of it what is clean already. So a second call, a while later, drops what the first began to
-  /// write.
+  /// Has the kernel start to write back a range, and drop of it what is clean already. So a second call, a while later,
+  /// drops what the first began to write.
   /// - Cost: two system calls; waits where the device's queue is full.
   public func dropBehind(_ range: Range<Int64>) {
     let descriptor = writing.value

@@ -12,11 +12,11 @@ public import SystemPackage
 /// reading, and what is not a regular file is refused. A store keeps reading the file that it opened, also after the
 /// path was renamed or removed.
 ///
-/// Writes go through the kernel's page cache always, by a descriptor of their own that `prepareToWrite` opens. Direct reads of what the kernel has
-/// not written back yet see it.
+/// Writes go through the kernel's page cache always, by a descriptor of their own that `prepareToWrite` opens. Direct
+/// reads of what the kernel has not written back yet see it.
 ///
-/// Only claims lock anything, and only against other caches: other programs may write to the file meanwhile, and a read during a write can give some
-/// of the old bytes and some of the new.
+/// Only claims lock anything, and only against other caches: other programs may write to the file meanwhile, and a read
+/// during a write can give some of the old bytes and some of the new.
 public final class LocalFileStore: BackingStore {
   /// The path as it was given, or the one that the descriptor was opened by.
   public let name: String
@@ -35,22 +35,27 @@ public final class LocalFileStore: BackingStore {
   /// What the primary descriptor's reads must be multiples of. Nil if it reads buffered.
   let alignment: DirectAlignment?
 
-  // Three descriptors rather than one that changes: a thread may be reading by the first while another finds that it does
-  // not work, and another writes.
+  // Three descriptors rather than one that changes: a thread may be reading by the first while another finds that it
+  // does not work, and another writes.
   /// Opened first. -1 when closed.
   let primary: SharedDescriptor
   /// Buffered, beside a direct primary that refused a read. -1 until it is needed.
   let secondary = SharedDescriptor()
   /// Buffered, for reading and writing. -1 until the store is prepared for writing.
   let writing: SharedDescriptor
-  /// The primary descriptor's open file description is also that of the caller's descriptor: its offset and its locks are the caller's.
+  /// The primary descriptor's open file description is also that of the caller's descriptor: its offset and its locks
+  /// are the caller's.
   let isShared: Bool
-  /// Nil if the file was there when it was opened.
-  let newName: UnflushedName?
+  /// When the file was made, where the file system knows.
+  let created: StoreStatus.ChangeStamp?
   /// The file system accepted `O_DIRECT` and refused to read by it. Never goes back.
   let refusedDirect = SharedFlag()
   /// The kernel does not know `RWF_DONTCACHE` here. Never goes back.
   let refusedReadFlag = SharedFlag()
+  /// What the device has refused.
+  let losses = Losses()
+  /// Largest size of a file here; 0 until it is known.
+  let learntMaximumSize = InlineWord(0)
   /// Held while descriptors are opened late or closed, never during a read.
   let changingDescriptors = Monitor()
   // Guarded by `changingDescriptors`.
@@ -58,17 +63,20 @@ public final class LocalFileStore: BackingStore {
 
   /// Opens the file at a path. Symbolic links are followed.
   ///
-  /// A file that is made is empty. The first `flush` that succeeds makes its name durable, too.
+  /// A file that is made is empty. The first `flush` that succeeds, of this store or of another one of the file in this
+  /// process, makes its name durable, too.
   /// - Parameters:
   ///   - path: Relative paths start at the working directory.
   ///   - creating: Whether to make the file. One that is there is not emptied, whatever is said here.
-  ///   - permissions: Of a file that is made, less the process's umask. Without leave to read it, it is made, but not opened.
+  ///   - permissions: Of a file that is made, less the process's umask. Without leave to read it, it is made, but not
+  ///     opened.
   ///   - directIO: Whether to go past the kernel's page cache.
   ///   - threads: Who does reads that must not hold up their caller.
   /// - Throws: `StoreError` of the operation `open`: `.system` with the error of the system (`noSuchFileOrDirectory`,
   ///   `permissionDenied`, ...), `.notRegularFile`, `.exhausted`, or `.other` where `required` direct reads are not to
   ///   be had.
-  /// - Cost: four system calls, six where reads turn out to be buffered, three more to make the file; a few allocations.
+  /// - Cost: four system calls, six where reads turn out to be buffered, three more to make the file; a few
+  ///   allocations.
   public convenience init(
     path: FilePath, creating: FileCreation = .never,
     permissions: FilePermissions = [.ownerReadWrite, .groupRead, .otherRead],
@@ -124,8 +132,8 @@ public final class LocalFileStore: BackingStore {
     identity = LocalFileStore.identity(of: opened.file.status)
     alignment = opened.file.alignment
     isShared = opened.file.isShared
-    newName = opened.newName
-    wasCreated = opened.newName != nil
+    created = opened.file.status.created
+    wasCreated = opened.writing != nil
     primary = SharedDescriptor(opened.file.descriptor.take())
     writing = SharedDescriptor(opened.writing?.take() ?? -1)
   }
@@ -144,8 +152,8 @@ public final class LocalFileStore: BackingStore {
 
   /// Size, time of last modification and storage as they are now.
   ///
-  /// Whether the path leads to another file is looked at only when the store was opened by one and is prepared for writing: to a reader it makes no
-  /// difference, and it costs a walk along the path.
+  /// Whether the path leads to another file is looked at only when the store was opened by one and is prepared for
+  /// writing: to a reader it makes no difference, and it costs a walk along the path.
   /// - Throws: `StoreError` of the operation `status`; `.system(.badFileDescriptor)` after `close()`.
   /// - Cost: one system call; a second one, by the path, once the store is prepared for writing.
   public func status() throws(StoreError) -> StoreStatus {
@@ -185,23 +193,34 @@ public final class LocalFileStore: BackingStore {
     }
   }
 
-  /// Gives up the claim and closes the descriptors. Idempotent. A read that follows fails with `.system(.badFileDescriptor)`.
+  /// Gives up the claim and closes the descriptors. Idempotent. A read that follows fails with
+  /// `.system(.badFileDescriptor)`.
   ///
-  /// Closing any descriptor of a file would drop the POSIX locks (fcntl with `F_SETLK`) that the process holds on it by whichever descriptor. While
-  /// there are any, the descriptors stay open; the next store that is closed looks again, and the next that is opened for the file takes them over.
-  /// - Cost: up to five system calls, more where the file is locked by others or such descriptors were left before; two locks.
+  /// Closing any descriptor of a file would drop the POSIX locks (fcntl with `F_SETLK`) that the process holds on it by
+  /// whichever descriptor. While there are any, the descriptors stay open; the next store that is closed looks again,
+  /// and the next that is opened for the file takes them over.
+  ///
+  /// After a flush that failed, and a write that the device refused, the kernel is made to write the file back once
+  /// more and to drop what it has of it, so that the file reads the same through its cache and past it
+  /// (`LocalFileStore+Losses`).
+  /// - Cost: up to five system calls, more where the file is locked by others or such descriptors were left before; two
+  ///   locks. A flush, where the last one had failed.
   public func close() {
+    let reading = primary.value
+    if reading >= 0 {
+      UnflushedNames.shared.forgetIfNameless(identity, by: reading, system: system)
+      dropLosses()
+    }
     let descriptors = changingDescriptors.withLock {
       releaseClaim()
       let readFlags = alignment == nil ? O_RDONLY : O_RDONLY | pagecache_open_direct
       return [
         ParkedDescriptors.Descriptor(rawValue: primary.take(), flags: isShared ? nil : readFlags),
         ParkedDescriptors.Descriptor(rawValue: secondary.take(), flags: O_RDONLY),
-        ParkedDescriptors.Descriptor(rawValue: writing.take(), flags: isShared ? nil : O_RDWR),
+        ParkedDescriptors.Descriptor(rawValue: writing.take(), flags: O_RDWR),
       ]
     }.filter { $0.rawValue >= 0 }
     guard !descriptors.isEmpty else { return }
-    newName?.close()
     ParkedDescriptors.shared.close(descriptors, of: identity, system: system)
   }
 }

@@ -20,7 +20,8 @@ enum ProcessLocks {
     }
   }
 
-  /// A line such as `1: POSIX  ADVISORY  WRITE 1234 fd:00:5678 0 EOF`. Somebody who waits for a lock has an arrow before the kind.
+  /// A line such as `1: POSIX  ADVISORY  WRITE 1234 fd:00:5678 0 EOF`. Somebody who waits for a lock has an arrow
+  /// before the kind.
   static func isLock(_ line: ArraySlice<UInt8>, of process: Int32, onInode inode: UInt64) -> Bool {
     let fields = line.split(separator: UInt8(ascii: " "))
     guard fields.count >= 6, fields[1].elementsEqual("POSIX".utf8) else { return false }

@@ -28,12 +28,14 @@ public struct StoreError: Error, Sendable, Equatable {
     case shrank(expected: Int64, actual: Int64)
     /// The store cannot do it.
     case unsupported
-    /// A cache of another process, or another cache of this one, has claimed the object. Its process where the store can tell.
+    /// A cache of another process, or another cache of this one, has claimed the object. Its process where the store
+    /// can tell.
     case claimed(byProcess: Int32?)
-    /// Somebody else has changed the object while it was claimed here: the size that was expected and the one that was found. Equal sizes mean that
-    /// its bytes were modified.
+    /// Somebody else has changed the object while it was claimed here: the size that was expected and the one that was
+    /// found. Equal sizes mean that its bytes were modified.
     case changedByOthers(expectedSize: Int64, actualSize: Int64)
-    /// The name by which the object was opened leads to another one by now, or to none: what is written goes to the old one.
+    /// The name by which the object was opened leads to another one by now, or to none: what is written goes to the old
+    /// one.
     case replaced
     /// The system has no thread, descriptor or memory for it.
     case exhausted(String)

@@ -3,15 +3,17 @@ import Glibc
 import Primitives
 package import SystemPackage
 
-/// A small file that is read and written whole: something a program keeps to remember by. It is never seen half written.
+/// A small file that is read and written whole: something a program keeps to remember by. It is never seen half
+/// written.
 package enum WholeFile {
   private static let written = InlineWord(0)
 
-  /// Puts a file with these bytes in the place of the path. Whoever opens the path meanwhile, or after a power cut, finds the old file or the new
-  /// one, and all of it.
+  /// Puts a file with these bytes in the place of the path. Whoever opens the path meanwhile, or after a power cut,
+  /// finds the old file or the new one, and all of it.
   ///
   /// The bytes go to a file beside it, whose name ends in `.new`. If the process dies meanwhile, that stays.
-  /// - Throws: `StoreError` of the operation that was refused; then what the path led to is as it was, unless only its directory could not be flushed.
+  /// - Throws: `StoreError` of the operation that was refused; then what the path led to is as it was, unless only its
+  ///   directory could not be flushed.
   /// - Cost: seven system calls and two flushes.
   package static func replace(
     _ path: FilePath, with bytes: [UInt8], system: FileSystemCalls = .linux
@@ -30,20 +32,22 @@ package enum WholeFile {
       defer { if !isRenamed { unsafe _ = new.withPlatformString { unsafe unlink($0) } } }
       if let errno = write(bytes, to: file.rawValue, system) { throw refusal(.write, errno) }
       if let errno = system.flush(file.rawValue, false) { throw refusal(.flush, errno) }
-      let failure = unsafe new.withPlatformString { from in
+      let refused = unsafe new.withPlatformString { from in
         unsafe path.withPlatformString { to in unsafe rename(from, to) == 0 ? nil : Errno(rawValue: errno) }
       }
-      if let failure { throw refusal(.rename, failure) }
+      if let refused { throw refusal(.rename, refused) }
       isRenamed = true
-    }
-    let directory = path.removingLastComponent()
-    switch system.open(directory.isEmpty ? "." : directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) {
-    case .failure(let errno): throw refusal(.flush, errno)
-    case .success(let descriptor):
-      let opened = OwnedDescriptor(descriptor)
-      let errno = system.flush(opened.rawValue, false)
-      // Some file systems flush no directories.
-      if let errno, errno != .invalidArgument { throw refusal(.flush, errno) }
+      // Whichever directory the path leads to by now.
+      guard let name = path.lastComponent else { return }
+      let status: FileStatus
+      switch system.status(file.rawValue) {
+      case .failure(let errno): throw refusal(.flush, errno)
+      case .success(let found): status = found
+      }
+      let failure = UnflushedNames.flush(
+        name, in: path.removingLastComponent(), of: LocalFileStore.identity(of: status), by: file.rawValue,
+        system: system)
+      if let failure { throw refusal(.flush, failure) }
     }
   }
 
@@ -67,7 +71,8 @@ package enum WholeFile {
   /// Reads a regular file.
   /// - Parameters:
   ///   - startCount: bytes that are read first.
-  ///   - wanted: how many bytes to read in all, by those and the file's size: nobody has to believe a file that it is large.
+  ///   - wanted: how many bytes to read in all, by those and the file's size: nobody has to believe a file that it is
+  ///     large.
   /// - Returns: what was read, and the file's size.
   /// - Throws: `StoreError` of operation `open` or `read`.
   /// - Cost: five system calls; an allocation for the bytes.

@@ -98,6 +98,34 @@ struct FaultTests {
     #expect(throws: error) { try store.write([1, 2], at: 5) }
   }
 
+  /// What shares storage, and what tells of it, fails as everything else does, held up before or not.
+  @Test(arguments: [Call.clone, .dedupe, .extent], [false, true])
+  func sharingFails(call: Call, isHeld: Bool) throws {
+    let gate = FaultInjectingStore.Gate()
+    gate.release()
+    let memory = makeStore()
+    let failure = FaultInjectingStore.Fault.fail(.system(.noSpace))
+    let fault = isHeld ? .hold(gate, then: failure) : failure
+    let isWell = Promise<Void>()
+    let store = FaultInjectingStore(
+      memory, calls: { _, asked in asked == call && isWell.count == 0 ? fault : nil })
+    try store.prepareToWrite()
+    func ask() -> StoreError.Cause? {
+      cause {
+        switch call {
+        case .clone: try store.clone(0..<4096, of: store, to: 4096)
+        case .dedupe: _ = try store.dedupe(0..<4096, with: store, at: 4096)
+        default: _ = try store.extent(at: 0)
+        }
+      }
+    }
+    #expect(ask() == .system(.noSpace))
+    #expect(gate.arrivalCount == (isHeld ? 1 : 0))
+    #expect(memory.bytes() == pattern(0..<8192), "nothing was done")
+    isWell.fulfil(())
+    #expect(ask() == nil)
+  }
+
   @Test(arguments: [nil, 3])
   func shortWrites(segment: Int?) throws {
     let memory = makeStore()
@@ -155,6 +183,32 @@ struct FaultTests {
     let start = monotonicNanoseconds()
     #expect(cause { try store.flush(dataOnly: false) } == .other("late"))
     #expect(monotonicNanoseconds() - start >= 20_000_000)
+  }
+
+  /// What is written while a flush is under way may be durable after it, or not: here it is not.
+  @Test func aFlushCoversWhatWasThereWhenItBegan() throws {
+    let gate = FaultInjectingStore.Gate()
+    let memory = MemoryStore(bytes: zeroes(12_288))
+    let store = FaultInjectingStore(memory, calls: { _, call in call == .flush ? .hold(gate, then: nil) : nil })
+    try store.prepareToWrite()
+    try store.write([1], at: 0)
+    try store.write([1], at: 4096)
+    let done = Promise<StoreError.Cause?>()
+    let thread = JoinableThread(name: "flush") { done.fulfil(cause { try store.flush(dataOnly: true) }) }
+    gate.waitForArrivals(1)
+    try store.write([2], at: 1)
+    try store.write([2], at: 8192)
+    try store.change(.punchHole, 4096..<8192)
+    gate.release()
+    #expect(done.wait() == nil)
+    if let thread { thread.join() }
+    #expect(memory.crashed() == [1] + zeroes(4095) + [1] + zeroes(8191))
+    #expect(memory.unflushedBlocks == [0, 2])
+    memory.loseUnflushedWrites()
+    #expect(memory.bytes() == [1] + zeroes(12_287), "what the flush covered is not lost, nor is the hole")
+    try store.write([3], at: 8192)
+    try store.flush(dataOnly: true)
+    #expect(memory.crashed() == [1] + zeroes(8191) + [3] + zeroes(4095))
   }
 
   /// A closure without a label is the older one, of reads.

@@ -72,8 +72,9 @@ struct LocalFileClaimTests {
     let descriptor = try FileDescriptor.open(file, .readWrite)
     defer { try? descriptor.close() }
     let store = try LocalFileStore(duplicating: descriptor, directIO: .automatic, threads: threads, system: system)
-    try store.claim(forWriting: true)
+    try store.claim(forWriting: false)
     try open().claim(forWriting: true)
+    #expect(cause { try store.claim(forWriting: true) } != nil, "it is not written to, either")
   }
 
   @Test func claimsOfAClosedStore() throws {

@@ -18,8 +18,18 @@ struct LocalFileFallbackTests {
     file = try directory.makeFile(size: Self.size)
   }
 
-  private func open(_ policy: DirectIOPolicy, _ system: FileSystemCalls) throws(StoreError) -> LocalFileStore {
-    try LocalFileStore(path: file, directIO: policy, threads: threads, system: system)
+  /// - Parameter flag: Reads with a flag are buffered ones, and honest.
+  private func open(
+    _ policy: DirectIOPolicy, _ system: FileSystemCalls, flag: Bool = false
+  ) throws(StoreError) -> LocalFileStore {
+    var system = system
+    if flag {
+      let read = unsafe system.read
+      unsafe system.read = {
+        $4 != 0 ? unsafe FileSystemCalls.linux.read($0, $1, $2, $3, $4) : unsafe read($0, $1, $2, $3, $4)
+      }
+    }
+    return try LocalFileStore(path: file, directIO: policy, threads: threads, system: system)
   }
 
   private func expectContents(_ store: LocalFileStore, sourceLocation: SourceLocation = #_sourceLocation) {
@@ -223,17 +233,55 @@ struct LocalFileFallbackTests {
     expectContents(try open(.automatic, direct { wanted, _ in min(wanted, 1536) }))
   }
 
-  @Test func anUnalignedDirectReadIsTheEnd() throws {
+  /// A count that is no multiple of a block is the end of the file only if the file ends there: to go on from there
+  /// would be an unaligned read, so the read goes on from the last block that is whole.
+  @Test(arguments: [DirectIOPolicy.automatic, .required])
+  func anUnalignedDirectReadInTheMiddleIsContinued(policy: DirectIOPolicy) throws {
+    let offsets = Promise<Int64>()
+    let store = try open(
+      policy,
+      direct { wanted, offset in
+        defer { offsets.fulfil(offset) }
+        return offset == 8192 && !offsets.all.contains(8192) ? 700 : wanted
+      })
+    let frames = Frames(53248)
+    #expect(store.readAndWait(frames, at: 0, segment: 4096) == .success(Self.size))
+    #expect(frames.holdsPattern(Self.size, at: 0))
+    #expect(offsets.all.prefix(5) == [0, 4096, 8192, 8704, 12_288])
+    let piece = Frames(53248)
+    let other = try open(policy, direct { wanted, offset in offset == 0 && wanted > 40_000 ? 1000 : wanted })
+    #expect(try unsafe other.read(at: 0, into: piece.memory) == Self.size)
+    #expect(piece.holdsPattern(Self.size, at: 0))
+    #expect(store.mode == .direct && other.mode == .direct)
+  }
+
+  /// The device delivers parts of a block, however often it is asked: the rest is read through the kernel's cache.
+  @Test func directReadsThatNeverGetOnAreFinishedBuffered() throws {
+    let store = try open(.automatic, direct { wanted, offset in offset < 8192 ? wanted : min(wanted, 100) }, flag: true)
+    let frames = Frames(53248)
+    #expect(store.readAndWait(frames, at: 0) == .success(Self.size))
+    #expect(frames.holdsPattern(Self.size, at: 0))
+    let piece = Frames(53248)
+    #expect(try unsafe store.read(at: 0, into: piece.memory) == Self.size)
+    #expect(piece.holdsPattern(Self.size, at: 0))
+    // Where that is not allowed, it ends: it is the cache that says that the store is too short.
+    let required = try open(.required, direct { wanted, offset in offset < 8192 ? wanted : min(wanted, 100) })
+    #expect(required.readAndWait(Frames(53248), at: 0) == .success(8292))
+  }
+
+  /// A read that ends with the file asks the device once.
+  @Test func theEndOfAFileIsNotReadTwice() throws {
     let offsets = Promise<Int64>()
     let store = try open(
       .automatic,
       direct { wanted, offset in
         offsets.fulfil(offset)
-        return offset < 8192 ? wanted : 700
+        return wanted
       })
-    #expect(store.readAndWait(Frames(53248), at: 0) == .success(8892))
-    #expect(offsets.all == [0, 4096, 8192])
-    #expect(store.mode == .direct)
+    let frames = Frames(4096)
+    #expect(store.readAndWait(frames, at: 49_152) == .success(848))
+    #expect(try unsafe store.read(at: 49_152, into: frames.memory) == 848)
+    #expect(offsets.all == [49_152, 49_152])
   }
 
   @Test(arguments: [DirectIOPolicy.automatic, .never])

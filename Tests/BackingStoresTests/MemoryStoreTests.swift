@@ -168,6 +168,57 @@ struct MemoryStoreTests {
     #expect(store.crashed() == expected)
   }
 
+  /// A failing flush loses bytes, and no structure: what was punched, cut or moved is metadata, which a journal has.
+  @Test func lostWritesAndStructure() throws {
+    // A block that was written and then punched does not come back.
+    let punched = try prepared(MemoryStore(bytes: pattern(0..<12_288)))
+    try punched.write([1, 2, 3], at: 5000)
+    try punched.change(.punchHole, 4096..<8192)
+    punched.loseUnflushedWrites()
+    #expect(punched.bytes() == pattern(0..<4096) + zeroes(4096) + pattern(8192..<12_288))
+    #expect(try punched.extent(at: 4096) == StoreExtent(isHole: true, end: 8192))
+    // Neither does one that was zeroed, or what was behind a smaller size.
+    let zeroed = try prepared(MemoryStore(bytes: pattern(0..<12_288)))
+    try zeroed.write([1, 2, 3], at: 5000)
+    try zeroed.change(.zero(keepingSize: true), 4096..<8192)
+    try zeroed.write([1], at: 8192)
+    try zeroed.resize(to: 8300)
+    try zeroed.resize(to: 12_288)
+    zeroed.loseUnflushedWrites()
+    #expect(zeroed.bytes() == pattern(0..<4096) + zeroes(4096) + pattern(8192..<8300) + zeroes(12_288 - 8300))
+    // The bytes of a block that was moved are those of the place that it came from.
+    let moved = try prepared(MemoryStore(bytes: pattern(0..<20_480)))
+    try moved.write([1], at: 0)
+    try moved.change(.collapse, 4096..<8192)
+    try moved.write([2], at: 4096)
+    try moved.change(.insert, 8192..<12_288)
+    moved.loseUnflushedWrites()
+    #expect(
+      moved.bytes() == pattern(0..<4096) + pattern(8192..<12_288) + zeroes(4096) + pattern(12_288..<20_480))
+    // Storage that is shared has been written first.
+    let clone = try prepared(MemoryStore(bytes: pattern(0..<8192)))
+    try clone.write([9], at: 4096)
+    try clone.clone(0..<4096, of: clone, to: 4096)
+    clone.loseUnflushedWrites()
+    #expect(clone.bytes() == pattern(0..<4096) + pattern(0..<4096))
+  }
+
+  /// A part of a block is zeroed in memory and written back like any other bytes, so it can be lost as well.
+  @Test func lostEdges() throws {
+    for change in [StoreRangeChange.punchHole, .zero(keepingSize: true)] {
+      let store = try prepared(MemoryStore(bytes: pattern(0..<16_384)))
+      try store.change(change, 100..<10_000)
+      #expect(store.unflushedBlocks == [0, 2])
+      #expect(store.bytes() == pattern(0..<100) + zeroes(9900) + pattern(10_000..<16_384))
+      store.loseUnflushedWrites()
+      #expect(store.bytes() == pattern(0..<4096) + zeroes(4096) + pattern(8192..<16_384))
+      try store.change(change, 100..<10_000)
+      try store.flush(dataOnly: true)
+      store.loseUnflushedWrites()
+      #expect(store.crashed() == pattern(0..<100) + zeroes(9900) + pattern(10_000..<16_384))
+    }
+  }
+
   /// Reads see all of a write or nothing of it, and what others write costs them nothing.
   @Test func readersBesideWriters() throws {
     let store = try prepared(MemoryStore(holeOf: 1 << 20))

@@ -5,7 +5,8 @@ import SystemPackage
 import TestSupport
 import Testing
 
-/// Random changes of a memory store, of local files on the file systems at hand, and of an array of bytes: all agree after each.
+/// Random changes of a memory store, of local files on the file systems at hand, and of an array of bytes: all agree
+/// after each.
 @Suite("Stores against a model", .timeLimit(.minutes(30)))
 struct StoreModelTests {
   private static let seed: UInt64 =

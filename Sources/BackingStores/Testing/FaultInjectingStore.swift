@@ -2,9 +2,11 @@ import Primitives
 
 /// A store that misbehaves on demand, over one that does not. For tests.
 ///
-/// Each call, or each read, asks a function what is to go wrong with it. What does not go wrong, the store underneath does.
+/// Each call, or each read, asks a function what is to go wrong with it. What does not go wrong, the store underneath
+/// does.
 ///
-/// To fail every call of a program in turn, run it with `failing: 1`, `failing: 2`, ... until `callCount` stays below the number.
+/// To fail every call of a program in turn, run it with `failing: 1`, `failing: 2`, ... until `callCount` stays below
+/// the number.
 package final class FaultInjectingStore: BackingStore {
   /// What can be asked of a store. `close`, `dropBehind` and properties are not: they cannot fail.
   package enum Call: Sendable, Hashable {
@@ -16,15 +18,15 @@ package final class FaultInjectingStore: BackingStore {
   package indirect enum Fault: Sendable {
     /// The call fails. Nothing was done.
     case fail(StoreError.Cause)
-    /// A read delivers at most this many bytes; what lies behind them in the segments is `poison`. A write writes, and says that it wrote, at most this
-    /// many. Nothing else can be short: it is done.
+    /// A read delivers at most this many bytes; what lies behind them in the segments is `poison`. A write writes, and
+    /// says that it wrote, at most this many. Nothing else can be short: it is done.
     case short(Int)
     /// Waits, then does what follows: nil is honest.
     case delay(milliseconds: Int, then: Fault?)
     /// Waits until the gate is opened, then does what follows: nil is honest.
     case hold(Gate, then: Fault?)
-    /// A flush fails, and what was written since the last one is lost, if the store underneath is a `MemoryStore`: as the kernel does it. To any other
-    /// call it is `fail`.
+    /// A flush fails, and what was written since the last one is lost, if the store underneath is a `MemoryStore`: as
+    /// the kernel does it. To any other call it is `fail`.
     case failAndLose(StoreError.Cause)
   }
 
@@ -58,8 +60,8 @@ package final class FaultInjectingStore: BackingStore {
   }
 
   /// Faults of all calls.
-  /// - Parameter calls: Called once for each call, on the calling thread, with the number that it has among all calls (the first is 1). Nil is an
-  ///   honest call.
+  /// - Parameter calls: Called once for each call, on the calling thread, with the number that it has among all calls
+  ///   (the first is 1). Nil is an honest call.
   // A closure without a label goes to the other initialiser where it could go to either.
   @_disfavoredOverload
   package init(

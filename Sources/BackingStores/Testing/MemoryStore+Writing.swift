@@ -24,7 +24,7 @@ extension MemoryStore {
       guard end > request.offset else { throw Refusal(.system(.fileTooLarge)) }
       let written = state.affordable(request.offset..<end)
       guard !written.isEmpty else { throw Refusal(.system(.noSpace)) }
-      state.present.setSize(max(state.present.size, written.upperBound))
+      state.grow(to: written.upperBound)
       var offset = written.lowerBound
       for index in unsafe request.segments.indices {
         let segment = unsafe request.segments[index]
@@ -36,20 +36,12 @@ extension MemoryStore {
     }
   }
 
-  package func flush(dataOnly: Bool) throws(StoreError) {
-    try withState { state throws(StoreError) in
-      guard !state.isClosed else { throw failure(.flush, .system(.badFileDescriptor)) }
-      state.durable = state.present
-      state.dirty = []
-    }
-  }
-
   package func resize(to size: Int64) throws(StoreError) {
     try changing(.resize, nil) { state throws(Refusal) in
       guard size >= 0 else { throw Refusal(.system(.invalidArgument)) }
       guard size <= state.maximumSize else { throw Refusal(.system(.fileTooLarge)) }
-      state.present.setSize(size)
-      state.dirty = state.dirty.filter { SparseImage.blockRange($0).lowerBound < size }
+      state.restructure { $0.setSize(size) }
+      state.dirty = state.dirty.filter { SparseImage.blockRange($0.key).lowerBound < size }
     }
   }
 
@@ -67,17 +59,20 @@ extension MemoryStore {
     try changing(.clone, range) { state throws(Refusal) in
       guard range.lowerBound >= 0, offset >= 0, range.upperBound <= image.size else { throw Refusal(.unsupported) }
       guard !range.isEmpty else { return }
-      let end = offset + Int64(range.count)
+      let (end, overflow) = offset.addingReportingOverflow(Int64(range.count))
+      guard !overflow else { throw Refusal(.system(.invalidArgument)) }
       let endsBoth = range.upperBound == image.size && end >= state.present.size
       guard [range.lowerBound, offset].allSatisfy(SparseImage.isAligned),
         endsBoth || SparseImage.isAligned(range.upperBound)
       else { throw Refusal(.unsupported) }
       guard end <= state.maximumSize else { throw Refusal(.system(.fileTooLarge)) }
-      state.present.setSize(max(state.present.size, end))
+      state.grow(to: end)
       let distance = (offset - range.lowerBound) / SparseImage.blockSize
+      // What is shared is written back before: it is structure from there on.
       for block in SparseImage.blocks(of: range) {
-        state.present.replace(block: block + distance, with: image.bytes(ofBlock: block))
-        state.dirty.remove(block + distance)
+        let bytes = image.bytes(ofBlock: block)
+        state.restructure { $0.replace(block: block + distance, with: bytes) }
+        state.dirty[block + distance] = nil
       }
     }
   }
@@ -86,11 +81,12 @@ extension MemoryStore {
     _ range: Range<Int64>, with other: any BackingStore, at offset: Int64
   ) throws(StoreError) -> Bool {
     guard let other = other as? MemoryStore else { throw failure(.dedupe, range, .unsupported) }
-    guard range.lowerBound >= 0, offset >= 0, [range.lowerBound, offset].allSatisfy(SparseImage.isAligned) else {
-      throw failure(.dedupe, range, .unsupported)
-    }
+    let (end, overflow) = offset.addingReportingOverflow(Int64(range.count))
+    guard range.lowerBound >= 0, offset >= 0, !overflow, range.upperBound <= other.size, end <= size,
+      [range.lowerBound, offset].allSatisfy(SparseImage.isAligned)
+    else { throw failure(.dedupe, range, .unsupported) }
     // Sharing cannot be told from having the same bytes.
-    return other.bytes(in: range) == bytes(in: offset..<offset + Int64(range.count))
+    return other.bytes(in: range) == bytes(in: offset..<end)
   }
 
   package func extent(at offset: Int64) throws(StoreError) -> StoreExtent {
@@ -160,7 +156,7 @@ extension MemoryStore.State {
           unsafe UnsafeMutableRawBufferPointer(rebasing: $0[Int(start)...]).copyMemory(from: part)
         }
       }
-      dirty.insert(block)
+      dirty[block] = flushesBegun
       done += count
     }
   }
@@ -170,30 +166,41 @@ extension MemoryStore.State {
     case .allocate(let keepingSize), .zero(let keepingSize):
       guard keepingSize || range.upperBound <= maximumSize else { throw Refusal(.system(.fileTooLarge)) }
       guard affordable(range) == range else { throw Refusal(.system(.noSpace)) }
-      if !keepingSize { present.setSize(max(present.size, range.upperBound)) }
-      if case .zero = change { present.punch(range) }
-      present.allocate(range)
+      if !keepingSize { grow(to: range.upperBound) }
+      if case .zero = change { clear(range) }
+      restructure { $0.allocate(range) }
     case .punchHole:
-      present.punch(range)
+      clear(range)
     case .collapse:
       guard SparseImage.isAligned(range.lowerBound), SparseImage.isAligned(range.upperBound),
         range.upperBound < present.size
       else { throw Refusal(.system(.invalidArgument)) }
       writeBack(from: range.lowerBound)
-      present.shift(from: range.upperBound, by: -Int64(range.count))
+      restructure { $0.shift(from: range.upperBound, by: -Int64(range.count)) }
     case .insert:
       guard SparseImage.isAligned(range.lowerBound), SparseImage.isAligned(range.upperBound),
         range.lowerBound < present.size
       else { throw Refusal(.system(.invalidArgument)) }
       guard Int64(range.count) <= maximumSize - present.size else { throw Refusal(.system(.fileTooLarge)) }
       writeBack(from: range.lowerBound)
-      present.shift(from: range.lowerBound, by: Int64(range.count))
+      restructure { $0.shift(from: range.lowerBound, by: Int64(range.count)) }
     case .unshare: break
     }
   }
 
-  /// File systems write back what they are about to move. It is not durable by that, but it cannot fail to be written any more.
-  private mutating func writeBack(from offset: Int64) {
-    dirty = dirty.filter { SparseImage.blockRange($0).upperBound <= offset }
+  /// Makes a range read as zero: its whole blocks become holes, which is structure. What it covers of other blocks is
+  /// written in memory, like any bytes: a flush that fails can lose it.
+  private mutating func clear(_ range: Range<Int64>) {
+    let whole = present.wholeBlocks(of: range)
+    let blocks = SparseImage.blocks(of: range)
+    let edges = [blocks.lowerBound, blocks.upperBound - 1].filter { !whole.contains($0) && !present.isHole($0) }
+    present.punch(range)
+    restructure { $0.punch(SparseImage.range(ofBlocks: whole)) }
+    dirty = dirty.filter { !whole.contains($0.key) }
+    for block in edges { dirty[block] = flushesBegun }
+  }
+
+  fileprivate mutating func grow(to size: Int64) {
+    if size > present.size { restructure { $0.setSize(size) } }
   }
 }

@@ -3,11 +3,13 @@ internal import SystemPackage
 
 /// A store over bytes in memory, for tests and examples.
 ///
-/// Its contents can be a function of the offset, so that an object of a terabyte costs nothing, and neither does one that is all hole. Size, contents
-/// and identity can be changed at any time, as another program could change a file.
+/// Its contents can be a function of the offset, so that an object of a terabyte costs nothing, and neither does one
+/// that is all hole. Size, contents and identity can be changed at any time, as another program could change a file.
 ///
-/// It keeps two images: the present one, which reads see, as the kernel's cache would; and the durable one, which would be there after a power cut.
-/// Only `flush` makes the first the second.
+/// It keeps three images: the present one, which reads see, as the kernel's cache would; the durable one, which would
+/// be there after a power cut; and the surviving one, which reads would see if all bytes were lost that were written
+/// since the last flush. Structure (sizes, holes, what was moved or shared) is metadata, which a journal has: it is
+/// never lost by a flush that fails. A flush makes durable what was there when it began.
 package final class MemoryStore: BackingStore {
   /// What the object holds.
   package enum Contents: Sendable {
@@ -39,8 +41,14 @@ package final class MemoryStore: BackingStore {
     var present: SparseImage
     /// What a power cut leaves.
     var durable: SparseImage
-    /// Blocks written since the last flush.
-    var dirty: Set<Int64> = []
+    /// The structure of the present image, with the bytes that have been flushed.
+    var surviving: SparseImage
+    /// Blocks written that no flush has covered, each with how many flushes had begun then.
+    var dirty: [Int64: Int] = [:]
+    /// Flushes under way, by number: what they make durable, and what survives then.
+    var flushing: [Int: (durable: SparseImage, surviving: SparseImage)] = [:]
+    var flushesBegun = 0
+    var flushCovered = 0
     var identity: StoreIdentity
     var changes: Int64 = 0
     var isClosed = false
@@ -80,7 +88,8 @@ package final class MemoryStore: BackingStore {
 
   /// - Parameters:
   ///   - size: Bytes; not negative.
-  ///   - byteAt: Where a part of a block is written or cleared, it is called with the store's lock held: it must not ask this store then.
+  ///   - byteAt: Where a part of a block is written or cleared, it is called with the store's lock held: it must not
+  ///     ask this store then.
   package convenience init(
     size: Int64, name: String = "memory", identity: StoreIdentity? = nil, threads: IOThreads? = nil,
     byteAt: @escaping @Sendable (_ offset: Int64) -> UInt8
@@ -95,7 +104,8 @@ package final class MemoryStore: BackingStore {
     let number = Self.made.fetchAddRelaxed(1) + 1
     let image = SparseImage(contents, size: size)
     unsafe state = State(
-      present: image, durable: image, identity: identity ?? StoreIdentity(realm: "memory", object: "store \(number)"))
+      present: image, durable: image, surviving: image,
+      identity: identity ?? StoreIdentity(realm: "memory", object: "store \(number)"))
   }
 
   /// The body runs with the lock held.

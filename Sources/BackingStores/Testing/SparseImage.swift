@@ -2,8 +2,8 @@ import Glibc
 
 /// The bytes of an object in memory, as a value: copying it is cheap, and a copy does not change.
 ///
-/// Storage comes in blocks. What was written is in `blocks`, whole. Below lie `runs`: contents that the object was made with, or storage without
-/// contents. Where there is neither, there is a hole.
+/// Storage comes in blocks. What was written is in `blocks`, whole. Below lie `runs`: contents that the object was made
+/// with, or storage without contents. Where there is neither, there is a hole.
 struct SparseImage: Sendable {
   static let blockSize: Int64 = 4096
 
@@ -65,6 +65,10 @@ struct SparseImage: Sendable {
 
   static func blocks(of range: Range<Int64>) -> Range<Int64> {
     range.lowerBound / blockSize..<roundUp(range.upperBound) / blockSize
+  }
+
+  static func range(ofBlocks blocks: Range<Int64>) -> Range<Int64> {
+    blocks.lowerBound * blockSize..<blocks.upperBound * blockSize
   }
 
   static func isAligned(_ offset: Int64) -> Bool { offset.isMultiple(of: blockSize) }
@@ -293,9 +297,15 @@ struct SparseImage: Sendable {
     recount()
   }
 
+  /// The blocks that a range covers. The last block of the object is whole where the range reaches its end.
+  func wholeBlocks(of range: Range<Int64>) -> Range<Int64> {
+    let end = range.upperBound >= size ? Self.roundUp(range.upperBound) : range.upperBound
+    let first = Self.roundUp(range.lowerBound) / Self.blockSize
+    return first..<max(first, end / Self.blockSize)
+  }
+
   /// Makes a range read as zero: its whole blocks become holes.
   mutating func punch(_ range: Range<Int64>) {
-    // The last block of the object is whole where the range reaches its end.
     let end = range.upperBound >= size ? Self.roundUp(range.upperBound) : range.upperBound
     let first = Self.roundUp(range.lowerBound)
     let last = end / Self.blockSize * Self.blockSize
