@@ -11,7 +11,7 @@
 
     enum Search: String, ExpressibleByArgument, CaseIterable { case exhaustive, random, priorities }
 
-    @Argument(help: "The test's name; \"list\" for all names.") var name: String
+    @Argument(help: "The test's name, or that of a generated program; \"list\" for all names.") var name: String
     @Option(help: "A safeguard to take away.") var without: String?
     @Option(help: "An ordering to weaken: Module/File.swift:line:acquire, release or sequential.") var weaken: String?
     @Option(help: "Preemptions in one execution, at most; none for any number. The test's own if not given.")
@@ -27,7 +27,7 @@
     @Flag(help: "Prints the result for programs.") var json = false
 
     func validate() throws {
-      guard name == "list" || Litmus.all.contains(where: { $0.name == name }) else {
+      guard name == "list" || Litmus.named(name) != nil else {
         throw ValidationError("there is no litmus test \"\(name)\": explore list prints their names")
       }
       if let without, Safeguard(rawValue: without) == nil {
@@ -97,7 +97,8 @@
         for litmus in Litmus.all { print("\(litmus.name): \(litmus.about)") }
         return
       }
-      guard let litmus = Litmus.all.first(where: { $0.name == name }) else { return }
+      guard let litmus = Litmus.named(name) else { return }
+      Explorer.shared.copiesBriefly = litmus.isGenerated
       if !json { try restartWithFixedHashing() }
       // A search that does not come back is no result.
       if json { alarm(UInt32(min(seconds * 2 + 60, 1e6))) }

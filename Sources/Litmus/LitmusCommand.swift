@@ -7,7 +7,7 @@ struct LitmusCommand: ParsableCommand {
       commandName: "litmus",
       abstract:
         "Runs the cache's own code in the orders that make a difference, up to a bound, whole and without safeguards.",
-      subcommands: [RunCommand.self, ExploreCommand.self], defaultSubcommand: RunCommand.self)
+      subcommands: [RunCommand.self, ExploreCommand.self, BatchCommand.self], defaultSubcommand: RunCommand.self)
   #else
     static let configuration = CommandConfiguration(
       commandName: "litmus",

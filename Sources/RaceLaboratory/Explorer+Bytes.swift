@@ -81,6 +81,11 @@ extension Explorer {
     }
     var done = 0
     while done < count {
+      if let words = unsafe middle(destination, source, done, count) {
+        unsafe copyRun(to: destination + done, from: source + done, words: words, site)
+        done += 8 * words
+        continue
+      }
       let from = UInt(bitPattern: source) + UInt(done)
       let piece = min(count - done, 8 - Int(from & 7))
       let word = unsafe UnsafeMutableRawPointer(bitPattern: from & ~7).unsafelyUnwrapped
@@ -89,6 +94,37 @@ extension Explorer {
         ? unsafe load(word, .relaxed, site, as: .copyOut) : unsafe loadPartly(word, from & 7, piece)
       unsafe put(value >> (UInt64(from & 7) * 8), piece, at: destination + done, site)
       done += piece
+    }
+  }
+
+  /// How many words of a copy are moved in one step from here on, where copies are to be short; nil for one at a time.
+  /// Both ends of a copy are moved word by word, so a change can still come in the middle of it, and it can see some
+  /// words old and some new. What is left out are copies that are torn anywhere else.
+  private func middle(
+    _ destination: UnsafeMutableRawPointer, _ source: UnsafeRawPointer?, _ done: Int, _ count: Int
+  ) -> Int? {
+    guard copiesBriefly, done == 16, count >= 48, UInt(bitPattern: destination) & 7 == 0,
+      UInt(bitPattern: source) & 7 == 0
+    else { return nil }
+    return (count - done) / 8 - 1
+  }
+
+  private func copyRun(
+    to destination: UnsafeMutableRawPointer, from source: UnsafeRawPointer, words: Int, _ site: Site
+  ) {
+    let from = unsafe UnsafeMutableRawPointer(mutating: source)
+    var values: [UInt64] = []
+    if isShared(UInt(bitPattern: source)) {
+      values = unsafe loadRun(from, words: words, site)
+    } else {
+      for word in 0..<words { values.append(unsafe from.load(fromByteOffset: 8 * word, as: UInt64.self)) }
+    }
+    if isShared(UInt(bitPattern: destination)) {
+      unsafe storeRun(destination, values, site)
+    } else {
+      for (word, value) in values.enumerated() {
+        unsafe destination.storeBytes(of: value, toByteOffset: 8 * word, as: UInt64.self)
+      }
     }
   }
 
@@ -109,6 +145,11 @@ extension Explorer {
     }
     var done = 0
     while done < count {
+      if let words = unsafe middle(destination, nil, done, count), isShared(UInt(bitPattern: destination)) {
+        unsafe storeRun(destination + done, Array(repeating: 0, count: words), site)
+        done += 8 * words
+        continue
+      }
       let piece = unsafe min(count - done, 8 - Int(UInt(bitPattern: destination + done) & 7))
       unsafe put(0, piece, at: destination + done, site)
       done += piece

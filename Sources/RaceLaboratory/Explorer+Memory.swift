@@ -50,19 +50,27 @@ extension Explorer {
       current.round > 1
       && table.known(UInt(bitPattern: address)).map { table.locations[$0].wasRead(before: current) } ?? false
     step(UInt(bitPattern: address), isLaterRound ? .update : .load)
+    return unsafe loadHere(address, order, site, as: operation, isLaterRound: isLaterRound) { choose($0) }
+  }
+
+  /// Loads within the step that the running thread makes.
+  /// - Parameter choice: which of so many stores it returns, the newest being number 0.
+  @inline(__always)
+  private func loadHere(
+    _ address: UnsafeMutableRawPointer, _ order: MemoryOrder, _ site: Site, as operation: TraceEntry.Operation,
+    isLaterRound: Bool, _ choice: (Int) -> Int
+  ) -> UInt64 {
     let order = effective(order, site)
     let me = current
     let place = unsafe place(address)
     unsafe checkNewest(place, address)
     let count = table.locations[place].stores.count
-    let lastRead = Int(table.locations[place].lastRead[me.number])
-    let oldest = isLaterRound ? min(lastRead + 1, count - 1) : 0
-    // From the newest back to one that the thread is bound to know.
-    var first = count - 1
-    while first > oldest, !any(table.locations[place].stores[first].seen .<= me.clock) { first -= 1 }
+    let (first, oldest) = loadable(place, me, isLaterRound: isLaterRound)
     // Before the first newer store it would have returned what it did in the last round.
-    if isLaterRound, oldest > lastRead { race(with: table.locations[place].stores[oldest].mark, me) }
-    let choice = choose(count - first)
+    if isLaterRound, oldest > Int(table.locations[place].lastRead[me.number]) {
+      race(with: table.locations[place].stores[oldest].mark, me)
+    }
+    let choice = choice(count - first)
     let chosen = count - 1 - choice
     if table.locations[place].stores[chosen].seen[me.number] == .max {
       table.locations[place].stores[chosen].seen[me.number] = me.clock[me.number]
@@ -80,6 +88,41 @@ extension Explorer {
     return store.value
   }
 
+  /// The oldest store that a load may return, and the oldest that it could if the thread knew of none.
+  @inline(__always)
+  private func loadable(_ place: Int, _ me: ModelThread, isLaterRound: Bool) -> (first: Int, oldest: Int) {
+    let count = table.locations[place].stores.count
+    let oldest = isLaterRound ? min(Int(table.locations[place].lastRead[me.number]) + 1, count - 1) : 0
+    // From the newest back to one that the thread is bound to know.
+    var first = count - 1
+    while first > oldest, !any(table.locations[place].stores[first].seen .<= me.clock) { first -= 1 }
+    return (first, oldest)
+  }
+
+  /// Loads words that lie side by side in one step: the newest store of each, or the oldest of each that may be
+  /// returned.
+  func loadRun(_ start: UnsafeMutableRawPointer, words: Int, _ site: Site) -> [UInt64] {
+    var areLater: [Bool] = []
+    for word in 0..<words {
+      let address = unsafe UInt(bitPattern: start + 8 * word)
+      areLater.append(
+        current.round > 1 && table.known(address).map { table.locations[$0].wasRead(before: current) } ?? false)
+    }
+    step(UInt(bitPattern: start), usesSleep ? .other : areLater.contains(true) ? .update : .load)
+    var hasOlder = false
+    for word in 0..<words where !hasOlder {
+      let place = unsafe place(start + 8 * word)
+      hasOlder =
+        loadable(place, current, isLaterRound: areLater[word]).first + 1 < table.locations[place].stores.count
+    }
+    let isOld = hasOlder && choose(2) == 1
+    return (0..<words).map { word in
+      unsafe loadHere(start + 8 * word, .relaxed, site, as: .copyOut, isLaterRound: areLater[word]) {
+        isOld ? $0 - 1 : 0
+      }
+    }
+  }
+
   // MARK: Stores
 
   package func store(
@@ -88,6 +131,14 @@ extension Explorer {
   ) {
     guard isExploring else { return unsafe address.assumingMemoryBound(to: UInt64.self).pointee = value }
     step(UInt(bitPattern: address), .store)
+    unsafe storeHere(address, value, order, site, as: operation, mask: mask)
+  }
+
+  /// Stores within the step that the running thread makes.
+  private func storeHere(
+    _ address: UnsafeMutableRawPointer, _ value: UInt64, _ order: MemoryOrder, _ site: Site,
+    as operation: TraceEntry.Operation, mask: UInt64
+  ) {
     let order = effective(order, site)
     let place = unsafe place(address)
     unsafe checkNewest(place, address)
@@ -96,6 +147,14 @@ extension Explorer {
     unsafe write(place, address, value, order, continuing: .zero)
     note(operation, order, address: UInt(bitPattern: address), value: value, at: site)
     if !shared.isEmpty { unsafe checkReuse(address, "writes to", current) }
+  }
+
+  /// Stores words that lie side by side in one step.
+  func storeRun(_ start: UnsafeMutableRawPointer, _ values: [UInt64], _ site: Site) {
+    step(UInt(bitPattern: start), usesSleep ? .other : .store)
+    for (word, value) in values.enumerated() {
+      unsafe storeHere(start + 8 * word, value, .relaxed, site, as: .copyIn, mask: .max)
+    }
   }
 
   /// Reads the newest store and, in the same step, makes another.

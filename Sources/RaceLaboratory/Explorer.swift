@@ -58,6 +58,9 @@ package final class Explorer: @unchecked Sendable {
   var raced: [Int] = []
   /// Whether orders that make no difference are left out. False only to see that this leaves out nothing else.
   package var reduces = true
+  /// Whether the words in the middle of a long copy are moved in one step: a copy of a page that forks at every word
+  /// keeps a search in one place.
+  package var copiesBriefly = false
   var isSearching: Bool { if case .exhaustive = strategy { true } else { false } }
 
   // One execution.
@@ -159,7 +162,8 @@ package final class Explorer: @unchecked Sendable {
     return report
   }
 
-  static func now() -> Double {
+  /// Seconds of a clock that only goes on.
+  package static func now() -> Double {
     var time = timespec()
     unsafe clock_gettime(CLOCK_MONOTONIC, &time)
     return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9

@@ -18,27 +18,67 @@
     /// How many calls of the store fail: so often may each thread be told, and of nothing else.
     private let failures: Int
     private var refusals: [Int]
+    /// Of calls that tell of what failed before, which is told once more than by the call that it happened to.
+    private var tellings: [Int]
     /// What must never be, and was.
     private(set) var violation: String?
+    /// What was said to be durable.
+    private(set) var pledges: [Pledge] = []
+    /// What each thread knew when it took its durability point, and of which file that is.
+    private var points: [Int: (file: Int, known: SIMD8<UInt32>)] = [:]
+    private var lastPoint: (file: Int, known: SIMD8<UInt32>)?
+    /// Whether the trace tells of acts: a search of many programs does without, which is quicker.
+    private let isTold: Bool
 
-    init(threads: Int, failures: Int = 0) {
+    init(threads: Int, failures: Int = 0, isTold: Bool = true) {
       events = Array(repeating: [], count: threads)
       self.failures = failures
+      self.isTold = isTold
       refusals = Array(repeating: 0, count: threads)
+      tellings = refusals
+    }
+
+    /// Takes up what is held back, or waited for, by what was done before the threads: they all know of that.
+    func begin(in world: World) {
+      var point: (file: Int, known: SIMD8<UInt32>)?
+      for act in world.start.before {
+        if case .point(let file) = act { point = (file, .zero) }
+        if let point { watch(act, point, world) }
+      }
+      lastPoint = point
+    }
+
+    /// Wherever it is that the store gets bytes that are held back, what they wait for must be durable.
+    private func watch(_ act: Act, _ point: (file: Int, known: SIMD8<UInt32>), _ world: World) {
+      guard case .heldWrite(_, let bytes, let file) = act, let byte = bytes.first else { return }
+      let store = world.stores[point.file]
+      world.stores[file].heldBytes[byte] = { [weak self, weak store] in
+        guard let self, let store else { return }
+        pledges.append(Pledge(point.file, known: point.known, image: store.durable, said: "held bytes are written"))
+      }
+    }
+
+    /// Does acts in their order, up to a message that has not come.
+    func perform(_ acts: [Act], on world: World) {
+      for act in acts where !perform(act, on: world) { return }
     }
 
     /// Does an act and writes down what came of it.
-    func perform(_ act: Act, on world: World) {
+    /// - Returns: whether the thread goes on.
+    @discardableResult
+    func perform(_ act: Act, on world: World) -> Bool {
       let thread = Explorer.shared.runningThread
       let known = Explorer.shared.knowledge
       let begin = Explorer.shared.traceLength
-      Explorer.shared.note("\(act)", Site("", 0))
+      if isTold { Explorer.shared.note("\(act)", Site("", 0)) }
+      if let point = points[thread] { watch(act, point, world) }
       let outcome = world.perform(act)
-      Explorer.shared.note("-> \(outcome)", Site("", 0))
+      if isTold { Explorer.shared.note("-> \(outcome)", Site("", 0)) }
+      notePledge(act, outcome, known, world)
       if case .failed(let message) = outcome { violation = message }
       if case .refused(let cause) = outcome {
-        refusals[thread] += 1
-        if refusals[thread] > failures || !cause.hasSuffix("Input/output error") {
+        if act.tellsOfFailures { tellings[thread] += 1 } else { refusals[thread] += 1 }
+        if refusals[thread] > failures || tellings[thread] > failures || !cause.hasSuffix("Input/output error") {
           violation = "\(act) was refused, for which there was no cause: \(cause)"
         }
       }
@@ -58,10 +98,35 @@
               thread: thread, act: .read(offset, count, file: file), outcome: .bytes(bytes), known: known, end: end)
           ])
         }
-        return
+        return true
       }
+      // An act without a step is one that no other thread can know of.
+      let end = Explorer.shared.knowledge[thread]
       events[thread].append(
-        Event(thread: thread, act: act, outcome: outcome, known: known, end: Explorer.shared.knowledge[thread]))
+        Event(thread: thread, act: act, outcome: outcome, known: known, end: end == known[thread] ? .max : end))
+      if case .receive = act { return outcome == .done }
+      return true
+    }
+
+    /// What a call that has succeeded says of what is durable.
+    private func notePledge(_ act: Act, _ outcome: Outcome, _ known: SIMD8<UInt32>, _ world: World) {
+      let thread = Explorer.shared.runningThread
+      guard outcome == .done else { return }
+      switch act {
+      case .point(let file):
+        points[thread] = (file, known)
+        lastPoint = (file, known)
+      case .sync(let file):
+        pledges.append(Pledge(file, known: known, image: world.stores[file].durable, said: "sync has returned"))
+      case .flush(let range, let file):
+        pledges.append(
+          Pledge(file, known: known, image: world.stores[file].durable, range: range, said: "flush has returned"))
+      case .reached:
+        guard let point = points[thread] ?? lastPoint else { return }
+        pledges.append(
+          Pledge(point.file, known: point.known, image: world.stores[point.file].durable, said: "the point is reached"))
+      default: break
+      }
     }
 
     /// Whether the acts, each at one instant, in an order that agrees with each thread's own and with what threads knew of each other, explain all outcomes and what
@@ -75,13 +140,12 @@
       for place in events.indices where done[place] < events[place].count {
         isOver = false
         let event = events[place][done[place]]
-        guard comesNext(event, done) else { continue }
+        guard comesNext(event, of: place, done) else { continue }
         var next = files
-        let expected = next.apply(event.act)
-        // A read that declined says nothing.
+        // What was declined, or refused by a store that fails, has changed nothing and says nothing.
         var isRefused = event.outcome == .declined
         if case .refused = event.outcome { isRefused = true }
-        guard event.outcome == expected || isRefused else { continue }
+        guard isRefused || next.accepts(event.outcome, of: event.act) else { continue }
         var nextDone = done
         nextDone[place] += 1
         if explain(isRefused ? files : next, nextDone, end) { return true }
@@ -90,9 +154,9 @@
     }
 
     /// Whether all that happened before an event is done.
-    private func comesNext(_ event: Event, _ done: [Int]) -> Bool {
-      for (place, list) in events.enumerated() {
-        for other in list[done[place]...] where event.known[other.thread] >= other.end { return false }
+    private func comesNext(_ event: Event, of place: Int, _ done: [Int]) -> Bool {
+      for (otherPlace, list) in events.enumerated() where otherPlace != place {
+        for other in list[done[otherPlace]...] where event.known[other.thread] >= other.end { return false }
       }
       return true
     }

@@ -23,6 +23,13 @@
         + durability
     }
 
+    /// A test of the lists, or a generated program.
+    static func named(_ name: String) -> Litmus? {
+      all.first { $0.name == name } ?? GeneratedProgram(name)?.litmus(isTold: true)
+    }
+
+    var isGenerated: Bool { name.hasPrefix(GeneratedProgram.prefix) }
+
     /// A test of acts on files.
     init(
       _ name: String, _ about: String, mutants: [Safeguard] = [], slow slowMutants: [Safeguard] = [], bound: Int? = 3,
@@ -34,7 +41,7 @@
           threads: threads.count, failures: start.failures)
         return Program(
           threads: threads.map { thread in
-            (thread.name, { for act in thread.acts { history.perform(act, on: world) } })
+            (thread.name, { history.perform(thread.acts, on: world) })
           },
           check: { world.finish(history) })
       }

@@ -10,27 +10,48 @@
     /// What is there now, and what a power cut would leave.
     private(set) var bytes: [UInt8]
     private(set) var durable: [UInt8]
+    /// What is left when a flush fails: all changes of the structure, and no bytes that were written since the last
+    /// flush.
+    private var unwritten: [UInt8]
     /// Pages without storage.
     private var holes: Set<Int> = []
     private let order = ModelMutex()
-    /// The first calls of a kind, which fail.
+    /// The first calls of a kind, or some behind the first, which fail.
     struct Failing {
       let due: Int
+      fileprivate var spared: Int
       fileprivate var left: Int
-      init(_ due: Int) {
+      init(_ due: Int, after spared: Int = 0) {
         self.due = due
+        self.spared = spared
         left = due
+      }
+
+      /// Counts a call.
+      /// - Returns: whether it fails.
+      fileprivate mutating func isNext() -> Bool {
+        if spared > 0 {
+          spared -= 1
+          return false
+        }
+        guard left > 0 else { return false }
+        left -= 1
+        return true
       }
     }
     var failingReads = Failing(0)
     var failingWrites = Failing(0)
-    /// They lose what was written.
+    /// They lose what was written, but no size, hole or shared storage: those are the file system's own.
     var failingFlushes = Failing(0)
     /// Changes of its structure.
     var failingChanges = Failing(0)
     /// Bytes that are all the same after each write, or `violation` says that they were not.
     var uniform: Range<Int>?
     private(set) var violation: String?
+    /// Bytes of writes that were held back, and what is to be done when the store gets one of them.
+    var heldBytes: [UInt8: () -> Void] = [:]
+    /// Whether files can share storage.
+    var sharesStorage = true
     /// Whether it says where its holes are.
     var knowsHoles: Bool
     /// Whether lone misses go their short way.
@@ -47,6 +68,7 @@
       identity = StoreIdentity(realm: "model", object: name)
       self.bytes = bytes
       durable = bytes
+      unwritten = bytes
       self.holes = holes
       knowsHoles = !holes.isEmpty
     }
@@ -62,9 +84,9 @@
     /// Whether a call fails: a step of its own, if any does.
     private func fails(_ call: String, _ failing: ReferenceWritableKeyPath<ModelStore, Failing>) -> Bool {
       guard self[keyPath: failing].due > 0 else { return false }
-      step("\(call) \(self[keyPath: failing].left > 0 ? "fails" : "does not fail")")
-      guard self[keyPath: failing].left > 0 else { return false }
-      self[keyPath: failing].left -= 1
+      step(call)
+      guard self[keyPath: failing].isNext() else { return false }
+      Explorer.shared.note("\(name): \(call) fails", Site(#fileID, #line))
       return true
     }
 
@@ -143,9 +165,13 @@
             let first = (bytes.count + Self.pageSize - 1) / Self.pageSize
             let last = (position + count - 1) / Self.pageSize
             bytes += Array(repeating: 0, count: position + count - bytes.count)
+            unwritten += Array(repeating: 0, count: max(0, bytes.count - unwritten.count))
             if first < last { holes.formUnion(first..<last) }
           }
           for place in 0..<count { unsafe bytes[position + place] = segment[within + place] }
+          if !heldBytes.isEmpty {
+            for byte in Set(bytes[position..<position + count]) { heldBytes.removeValue(forKey: byte)?() }
+          }
           holes.remove(position / Self.pageSize)
           if let uniform, Set(bytes[uniform]).count > 1 {
             violation = "the store was given a page half written: \(Outcome.bytes(Array(bytes[uniform])))"
@@ -160,66 +186,100 @@
 
     func flush(dataOnly: Bool) throws(StoreError) {
       if fails("flush", \.failingFlushes) {
-        bytes = durable
+        bytes = unwritten
         throw StoreError(operation: .flush, store: name, cause: .system(.ioError))
       }
       step("flushes")
       durable = bytes
+      unwritten = bytes
     }
 
     func resize(to size: Int64) throws(StoreError) {
+      if fails("resize", \.failingChanges) {
+        throw StoreError(operation: .resize, store: name, cause: .system(.ioError))
+      }
       step("resizes to \(size)")
       changes += 1
       let size = Int(size)
       if size < bytes.count {
         bytes.removeLast(bytes.count - size)
+        unwritten.removeLast(max(0, unwritten.count - size))
         holes = holes.filter { $0 * Self.pageSize < size }
-      } else if size > bytes.count {
-        let first = (bytes.count + Self.pageSize - 1) / Self.pageSize
-        bytes += Array(repeating: 0, count: size - bytes.count)
-        let end = (size + Self.pageSize - 1) / Self.pageSize
-        if first < end { holes.formUnion(first..<end) }
+      } else {
+        grow(to: size)
       }
+    }
+
+    private func grow(to size: Int) {
+      guard size > bytes.count else { return }
+      let first = (bytes.count + Self.pageSize - 1) / Self.pageSize
+      bytes += Array(repeating: 0, count: size - bytes.count)
+      unwritten += Array(repeating: 0, count: max(0, size - unwritten.count))
+      let end = (size + Self.pageSize - 1) / Self.pageSize
+      if first < end { holes.formUnion(first..<end) }
     }
 
     func change(_ change: StoreRangeChange, _ range: Range<Int64>) throws(StoreError) {
       let range = Int(range.lowerBound)..<Int(range.upperBound)
       if fails("\(change)", \.failingChanges) {
-        throw StoreError(operation: .collapseRange, store: name, cause: .system(.ioError))
+        throw StoreError(operation: change.operation, store: name, cause: .system(.ioError))
       }
       step("\(change) \(range)")
       changes += 1
       switch change {
-      case .punchHole, .zero:
-        for place in range where place < bytes.count { bytes[place] = 0 }
-        for page in 0..<(bytes.count + Self.pageSize - 1) / Self.pageSize
-        where change == .punchHole && range.lowerBound <= page * Self.pageSize
-          && range.upperBound >= min((page + 1) * Self.pageSize, bytes.count)
-        {
-          holes.insert(page)
-        }
+      case .punchHole: zero(range, punches: true)
+      case .zero(let keepingSize):
+        if !keepingSize { grow(to: range.upperBound) }
+        zero(range, punches: false)
       case .collapse:
         bytes.removeSubrange(range)
+        unwritten.removeSubrange(range)
         holes = []
       case .insert:
         bytes.insert(contentsOf: Array(repeating: 0, count: range.count), at: range.lowerBound)
+        unwritten.insert(contentsOf: Array(repeating: 0, count: range.count), at: range.lowerBound)
         holes = []
       case .allocate, .unshare:
         break
       }
     }
 
+    /// Parts of pages are zeroed by writing: a flush that fails may lose that.
+    private func zero(_ range: Range<Int>, punches: Bool) {
+      for place in range where place < bytes.count { bytes[place] = 0 }
+      for page in 0..<(bytes.count + Self.pageSize - 1) / Self.pageSize {
+        let (start, end) = (page * Self.pageSize, min((page + 1) * Self.pageSize, bytes.count))
+        guard range.lowerBound <= start, range.upperBound >= end else { continue }
+        for place in start..<end { unwritten[place] = 0 }
+        if punches { holes.insert(page) } else { holes.remove(page) }
+      }
+    }
+
     func clone(_ range: Range<Int64>, of source: any BackingStore, to offset: Int64) throws(StoreError) {
-      guard let source = source as? ModelStore else {
+      guard let source = source as? ModelStore, sharesStorage else {
         throw StoreError(operation: .clone, store: name, cause: .unsupported)
+      }
+      if fails("clone", \.failingChanges) {
+        throw StoreError(operation: .clone, store: name, cause: .system(.ioError))
       }
       step("clones")
       changes += 1
       let copy = Array(source.bytes[Int(range.lowerBound)..<Int(range.upperBound)])
       let end = Int(offset) + copy.count
-      if bytes.count < end { bytes += Array(repeating: 0, count: end - bytes.count) }
+      grow(to: end)
       bytes.replaceSubrange(Int(offset)..<end, with: copy)
+      unwritten.replaceSubrange(Int(offset)..<end, with: copy)
       holes = []
+    }
+
+    func dedupe(_ range: Range<Int64>, with other: any BackingStore, at offset: Int64) throws(StoreError) -> Bool {
+      guard let other = other as? ModelStore, sharesStorage else {
+        throw StoreError(operation: .dedupe, store: name, cause: .unsupported)
+      }
+      step("compares")
+      let end = Int(offset) + range.count
+      guard range.upperBound <= other.bytes.count, end <= bytes.count else { return false }
+      return other.bytes[Int(range.lowerBound)..<Int(range.upperBound)] == bytes[Int(offset)..<end]
     }
 
     func extent(at offset: Int64) throws(StoreError) -> StoreExtent {

@@ -2,6 +2,7 @@
   import PageCache
   import Primitives
   import RaceLaboratory
+  import ReadCopyUpdate
 
   func bytes(_ byte: UInt8, _ count: Int = 16) -> [UInt8] { Array(repeating: byte, count: count) }
 
@@ -32,6 +33,14 @@
     var failingFlushes = 0
     var failingWrites = 0
     var failingChanges = 0
+    /// Calls of a kind that do not fail, before those that do.
+    var sparedFailures = 0
+    /// Whether stores can share storage.
+    var sharesStorage = true
+    /// Whether the threads with odd numbers have a handle of their own of the first file, with the other durability.
+    var hasTwin = false
+    /// Whether the first thread has bytes of the first file lent to it as long as it runs.
+    var isLent = false
 
     var failures: Int { failingReads + failingFlushes + failingWrites + failingChanges }
 
@@ -54,7 +63,14 @@
     var model: ModelFiles
     let cache: PageCache
     let stores: [ModelStore]
-    private(set) var handles: [CachedFile]
+    var handles: [CachedFile]
+    var twin: CachedFile?
+    /// Handles that threads have opened in the place of one that they have closed, by thread and file.
+    var opened: [Int: [Int: CachedFile]] = [:]
+    /// Of a message from one thread to another.
+    let flag = Words([0])
+    var points: [Int: DurabilityPoint] = [:]
+    var lastPoint: DurabilityPoint?
     private let freeAtFirst: Int
 
     static func configuration(_ start: Start) -> PageCache.Configuration {
@@ -88,11 +104,16 @@
           readsOnCaller: start.readsOnCaller)
       }
       do {
+        try World.forgetRecords(usesMembarrier: start.usesMembarrier)
         cache = try PageCache(World.configuration(start))
         freeAtFirst = cache.freeFrames
         handles = []
         for store in stores {
           handles.append(try cache.open(store: store, .readWrite(durability: start.durability)))
+        }
+        if start.hasTwin {
+          let other: PageCache.Durability = start.durability == .writeBack ? .writeThrough : .writeBack
+          twin = try cache.open(store: stores[0], .readWrite(durability: other))
         }
         // A look at nothing makes a thread known here.
         for thread in 0..<threads {
@@ -124,125 +145,28 @@
       }
       for store in stores {
         store.uniform = start.uniform
-        store.failingReads = ModelStore.Failing(start.failingReads)
-        store.failingFlushes = ModelStore.Failing(start.failingFlushes)
-        store.failingWrites = ModelStore.Failing(start.failingWrites)
-        store.failingChanges = ModelStore.Failing(start.failingChanges)
+        store.failingReads = ModelStore.Failing(start.failingReads, after: start.sparedFailures)
+        store.failingFlushes = ModelStore.Failing(start.failingFlushes, after: start.sparedFailures)
+        store.failingWrites = ModelStore.Failing(start.failingWrites, after: start.sparedFailures)
+        store.failingChanges = ModelStore.Failing(start.failingChanges, after: start.sparedFailures)
+        store.sharesStorage = start.sharesStorage
       }
     }
 
-    private static let sentinel: UInt8 = 0xEE
-
-    /// Does an act.
-    func perform(_ act: Act) -> Outcome {
-      do {
-        switch act {
-        case .read(let offset, let count, let file):
-          return unsafe try read(count) { try unsafe handles[file].read(fromAbsoluteOffset: Int64(offset), into: $0) }
-        case .tryRead(let offset, let count, let file):
-          return unsafe try read(count) {
-            try unsafe handles[file].tryRead(fromAbsoluteOffset: Int64(offset), into: $0)
-          }
-        case .readMany(let offset, let count, let other, let otherCount, let file):
-          return try readMany([(offset, count), (other, otherCount)], of: handles[file])
-        case .size(let file): return .count(Int(try handles[file].size))
-        case .borrow(let offset, let count, let file):
-          return try handles[file].withBytes(atAbsoluteOffset: Int64(offset), count: count) { bytes in
-            let first = copy(bytes)
-            let second = copy(bytes)
-            return first == second ? .bytes(first) : .failed("lent bytes changed: \(first) \(second)")
-          }
-        case .referencedRead(let offset, let count, let file):
-          return unsafe try read(count) {
-            try unsafe ReferencedReader(handles[file]).read(fromAbsoluteOffset: Int64(offset), into: $0)
-          }
-        case .write(let offset, let bytes, let file):
-          try handles[file].write(toAbsoluteOffset: Int64(offset), bytes)
-        case .append(let bytes, let file): try handles[file].append(bytes)
-        case .punch(let range, let file): try handles[file].punchHole(wide(range))
-        case .zero(let range, let file): try handles[file].zeroRange(wide(range), keepingSize: true)
-        case .resize(let size, let file): try handles[file].resize(to: Int64(size))
-        case .collapse(let range, let file): try handles[file].collapseRange(wide(range))
-        case .insert(let range, let file): try handles[file].insertRange(wide(range))
-        case .clone(let range, let source, let offset, let file):
-          try handles[file].clone(wide(range), of: handles[source], to: Int64(offset))
-        case .exchange(let range, let other, let offset, let file):
-          try handles[file].exchange(wide(range), with: handles[other], at: Int64(offset))
-        case .sync(let file): try handles[file].sync(dataOnly: true)
-        case .syncDurable(let offset, let bytes, let file):
-          try handles[file].sync(dataOnly: true)
-          let safe = stores[file].durable
-          guard safe.count >= offset + bytes.count, Array(safe[offset..<offset + bytes.count]) == bytes else {
-            return .failed("sync has returned, and the store has not \(Outcome.bytes(bytes)) at \(offset)")
-          }
-        case .evict(let page, let file): _ = handles[file].evict(page: UInt64(page))
-        case .age(let page, let file): _ = handles[file].evict(page: UInt64(page), sparingAccessed: true)
-        case .move(let page, let file): _ = handles[file].move(page: UInt64(page))
-        case .reclaim: cache.reclaimDeferred()
-        case .invalidate(let file): try handles[file].invalidate()
-        }
-        return .done
-      } catch {
-        return .refused("\(error)")
-      }
-    }
-
-    /// Reads two ranges in one call: each is of an instant of its own.
-    private func readMany(_ ranges: [(offset: Int, count: Int)], of handle: CachedFile) throws -> Outcome {
-      let total = ranges.reduce(0) { $0 + $1.count }
-      var buffer = [UInt8](repeating: World.sentinel, count: total)
-      var counts: [Int] = []
-      unsafe try buffer.withUnsafeMutableBytes { memory in
-        var start = 0
-        var requests: [CachedFile.ReadRequest] = []
-        for range in ranges {
-          requests.append(
-            unsafe CachedFile.ReadRequest(
-              offset: Int64(range.offset),
-              buffer: UnsafeMutableRawBufferPointer(rebasing: memory[start..<start + range.count])))
-          start += range.count
-        }
-        try handle.readMany(&requests)
-        counts = requests.map(\.bytesRead)
-      }
-      // P3, as in `read`.
-      for (start, end, count) in [(0, ranges[0].count, counts[0]), (ranges[0].count, total, counts[1])] {
-        if buffer[start + count..<end].contains(where: { $0 != World.sentinel }) {
-          return .failed("bytes behind the count were changed: \(Outcome.bytes(buffer)) for counts of \(counts)")
-        }
-      }
-      return .many(Array(buffer[..<counts[0]]), Array(buffer[ranges[0].count..<ranges[0].count + counts[1]]))
-    }
-
-    private func wide(_ range: Range<Int>) -> Range<Int64> { Int64(range.lowerBound)..<Int64(range.upperBound) }
-
-    /// Bytes of a frame are copied as a reader who does not trust them would.
-    private func copy(_ bytes: RawSpan) -> [UInt8] {
-      var copy = [UInt8](repeating: 0, count: bytes.byteCount)
-      unsafe bytes.withUnsafeBytes { source in
-        guard let from = source.baseAddress else { return }
-        unsafe copy.withUnsafeMutableBytes { unsafe racyCopy(to: $0.baseAddress!, from: from, count: source.count) }
-      }
-      return copy
-    }
-
-    private func read(
-      _ count: Int, _ body: (UnsafeMutableRawBufferPointer) throws -> Int?
-    ) rethrows -> Outcome {
-      var buffer = [UInt8](repeating: World.sentinel, count: count)
-      let done = try unsafe buffer.withUnsafeMutableBytes { try unsafe body($0) }
-      guard let done else { return .declined }
-      // P3.
-      if buffer[done...].contains(where: { $0 != World.sentinel }) {
-        return .failed("bytes behind the count were changed: \(Outcome.bytes(buffer)) for a count of \(done)")
-      }
-      return .bytes(Array(buffer[..<done]))
+    /// Frees the records of threads that earlier executions have left to the slot of the cache's read domain: so that
+    /// each execution begins with those that it makes itself.
+    private static func forgetRecords(usesMembarrier: Bool) throws {
+      let domain = try ReadDomain(usesMembarrier: usesMembarrier)
+      for number in 0..<Explorer.mostThreads { Explorer.shared.asThread(number) { domain.giveBackRecord() } }
+      domain.giveBackRecord()
+      domain.freeRecords()
     }
 
     /// What is there when all threads have ended.
     func finish(_ history: History) -> String? {
       if let violation = history.violation ?? stores.lazy.compactMap(\.violation).first { return violation }
       for store in stores { store.heal() }
+      if let text = takeOver() { return text }
       var end = ModelFiles(files: [])
       do {
         for (file, handle) in handles.enumerated() {
@@ -265,16 +189,37 @@
               "the store has \(Outcome.bytes(stores[file].durable)) where the file has \(Outcome.bytes(end.files[file]))"
           }
         }
-        for handle in handles { try handle.close() }
+        if let text = history.brokenPledge(from: model) { return "\(text): \(history.text)" }
+        if let twin {
+          // Of what has failed each handle is told once.
+          if !twin.isClosed { do { try twin.sync() } catch { try twin.sync() } }
+          if !twin.isClosed { try twin.close() }
+        }
+        for handle in handles + opened.values.flatMap(\.values) where !handle.isClosed {
+          do { try handle.close() } catch  where handle.isClosed {
+            // It is told of what has failed before.
+          }
+        }
       } catch {
         return "in the end: \(error)"
       }
       return leftBehind()
     }
 
+    /// Goes on with what threads have opened, where they have closed what was there.
+    private func takeOver() -> String? {
+      for (file, another) in opened.values.joined().sorted(by: { $0.key < $1.key }) {
+        guard handles[file].isClosed else { continue }
+        handles[file] = another
+      }
+      return handles.contains { $0.isClosed } ? "a handle was closed, and no other opened" : nil
+    }
+
     /// What is not given back when all files are closed.
     func leftBehind() -> String? {
       handles = []
+      twin = nil
+      opened = [:]
       cache.reclaimDeferred()
       let left = freeAtFirst - cache.freeFrames - cache.nodeFramesLeft
       if left != 0 { return "\(left) frames were not given back" }
