@@ -120,6 +120,19 @@ package final class FramePool: Sendable {
     return frame
   }
 
+  /// Makes single frames of a block that is handed out and in no index: they are given back one by one.
+  package func breakUp(_ head: UInt64) {
+    state.withLock {
+      for frame in head..<head + 1 << UInt64(table[head].order) {
+        let folio = table[frame]
+        folio.references.storeRelaxed(FolioMetadata.frozenBit)
+        folio.pins.storeRelaxed(0)
+        folio.spare.storeRelaxed(0)
+        folio.setState(.allocated, order: 0)
+      }
+    }
+  }
+
   /// Gives back a block that no reader can have seen, or that has had its grace period.
   package func free(_ frame: UInt64) {
     state.withLock {

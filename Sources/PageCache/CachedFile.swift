@@ -65,15 +65,17 @@ public final class CachedFile: Sendable {
     keepsWords = file
     unsafe openFile = file
     // What went wrong before this handle was there is not its own.
-    unsafe failureCursor = file.index.withLock { unsafe file.failures.count }
+    unsafe failureCursor = file.index.withLock { unsafe file.durability.failures.count }
   }
 
   deinit {
     // A handle that is dropped has no readers inside.
     guard let file = unsafe openFile, !engine.isInForkedChild else { return }
-    // Nobody is there to be told: whoever wants to know closes.
-    _ = try? file.writeBackForClosing()
-    engine.releaseHandle(file)
+    // No caller is there to be told: one that wants to know closes.
+    engine.inTurn(file.identity) {
+      _ = try? file.writeBackForClosing(isLast: engine.isLastHandle(of: file))
+      engine.releaseHandleInTurn(file)
+    }
   }
 
   /// Whether the handle is closed.
@@ -103,25 +105,39 @@ public final class CachedFile: Sendable {
   /// - Cost: a grace period; what is dirty, a call of the store for each run of neighbours; with the last handle, a lock for each cached folio and a close(2) for
   ///   each descriptor.
   public func close(discardingDirty: Bool = false) throws(CacheError) {
-    try checkProcess(.close)
-    if !discardingDirty {
-      let file = try file(.close)
-      do throws(CacheError) { try file.writeBackForClosing() } catch {
-        try report(file, .close)
-        throw error
+    let file = try file(.close)
+    try engine.inTurn(file.identity) { () throws(CacheError) in
+      if !discardingDirty {
+        do throws(CacheError) {
+          try writeBackForClosing(file)
+        } catch {
+          try report(file, .close)
+          throw error
+        }
       }
+      // Exactly one caller gets the file. Readers that find no bytes go to the slow path, which finds the file closed.
+      let closed = FileWords.closed.word
+      guard active.exchangeRelaxed(closed) != closed else { throw error(.close, nil, .closed) }
+      guarding.withLock { unsafe openFile = nil }
+      engine.domain.synchronize()
+      engine.releaseHandleInTurn(file, discardingDirty: discardingDirty)
     }
-    // Exactly one caller gets the file. Readers that find no bytes go to the slow path, which finds the file closed.
-    let closed = FileWords.closed.word
-    guard active.exchangeRelaxed(closed) != closed else { throw error(.close, nil, .closed) }
-    let file = guarding.withLock { () -> FileCore? in
-      defer { unsafe openFile = nil }
-      return unsafe openFile
-    }
-    engine.domain.synchronize()
-    guard let file else { return }
-    engine.releaseHandle(file, discardingDirty: discardingDirty)
     try report(file, .close)
+  }
+
+  /// Gives the store all that is dirty. With the last handle, what a call has written that was under way meanwhile has no other copy than that: so it is waited for, and if the store refuses it, the file
+  /// stays open.
+  private func writeBackForClosing(_ file: FileCore) throws(CacheError) {
+    let isLast = engine.isLastHandle(of: file)
+    try file.writeBackForClosing(isLast: isLast)
+    guard isLast else { return }
+    file.stopCalls()
+    do throws(CacheError) {
+      try file.writeBackWhileClosing(isLast: true)
+    } catch {
+      file.admitCalls()
+      throw error
+    }
   }
 
   /// The file, for everything but hits.

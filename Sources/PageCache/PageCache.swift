@@ -145,7 +145,10 @@ public final class PageCache: Sendable {
         throw CacheError(
           operation: .open, file: file.name, cause: .options("another handle has opened the file for another tenant"))
       }
-      if options.access == .readWrite { try file.prepareToWrite() }
+      if options.access == .readWrite {
+        try file.prepareToWrite()
+        file.makeFoliosForWriting()
+      }
       return CachedFile(file, isWritable: options.access == .readWrite, durability: options.durability)
     } catch let error as StoreError {
       engine.releaseHandleInTurn(file)

@@ -60,6 +60,8 @@ public enum Safeguard: String, Sendable, CaseIterable {
   case lengthBehindSize
   /// What is lent is not changed in place.
   case loansRespected
+  /// What a change copies from is held until it has been copied.
+  case sourcesHeld
   /// The bytes behind a new end are zeroed in the page where the file ends.
   case cutTailZeroed
 
@@ -84,7 +86,7 @@ public enum Safeguard: String, Sendable, CaseIterable {
   case oneStepReservation
   /// What was found out of a hole is kept beyond the claim only if nobody could have changed the store meanwhile.
   case quietHoles
-  /// Whoever takes back what a refused change has made the store longer by spares what others have.
+  /// A store that a refused change has made longer is made shorter again only with a claim to the end of the file.
   case growthOfOthersSpared
   /// What a fill brings is zero behind the end of the file.
   case tailZeroed
@@ -106,6 +108,12 @@ public enum Safeguard: String, Sendable, CaseIterable {
   case failedFlushDirties
   /// Who needs what the store has waits for what is on its way there.
   case transfersAwaited
+  /// A transfer begins before the store gets the first byte.
+  case transfersBegunFirst
+  /// ... and ends as dirty if a flush has failed meanwhile.
+  case transfersSeeFailures
+  /// What is held back is looked at again when a page has been copied for the store.
+  case holdBacksSeenAgain
 }
 
 /// Whether a safeguard is there: true, but for mutants in the race laboratory.

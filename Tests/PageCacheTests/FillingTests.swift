@@ -77,7 +77,9 @@ import Testing
             }
           }
         }
-        #expect(failures == 1)
+        // After a part of an answer the store is asked once more.
+        let isTold = if case .short(let count) = fault { count == 0 } else { true }
+        #expect(failures == (isTold ? 1 : 0))
         #expect(try cache.statistics().failedFills == 1)
         try file.close()
         // Closing gives everything back, one empty chunk of nodes aside.

@@ -44,6 +44,26 @@
             ("writer", [.write(0, bytes(77)), .syncDurable(0, bytes(77)), .syncDurable(0, bytes(77))]),
             ("other", [.sync()]),
           ]),
+        Litmus(
+          "D2", "a flush fails while a write that is not in place is at the store",
+          mutants: [.transfersBegunFirst, .transfersSeeFailures],
+          start: Start(sizes: [256], failingFlushes: 1),
+          threads: [("writer", [.append(bytes(77, 8))]), ("other", [.write(0, bytes(78, 8)), .sync()])]),
+        Litmus(
+          "D4", "a page is written, not before a point, while it is on its way to the store",
+          mutants: [.holdBacksSeenAgain], bound: 2,
+          start: Start(sizes: [256, 256], durability: .writeBack, before: [.write(16, bytes(76, 8))]),
+          threads: [
+            ("syncer", [.sync()]),
+            ("writer", [.write(0, bytes(75, 8), file: 1), .point(file: 1), .heldWrite(0, bytes(77, 8))]),
+          ]),
+        Litmus(
+          "X1", "a write copies from a page that is lent, and comes back", mutants: [.sourcesHeld], bound: 1,
+          start: Start(sizes: [256, 256], cached: [nil, []]),
+          threads: [
+            ("borrower", [.borrow(0, 8)]), ("writer", [.write(0, bytes(77, 8))]),
+            ("evicter", [.evict(0), .reclaim, .read(0, 8, file: 1)]),
+          ]),
         Litmus("P7 point", "who sees a point reached sees what came before the sync", threads: 2) {
           reaching(closes: false)
         },

@@ -2,171 +2,247 @@ import Folios
 import PageIndex
 import Primitives
 
+// The steps of `carryOut` that look at the index, or change it. All expect the index lock held.
 extension FileCore {
-  /// Bytes of the pool that a slot names.
-  func address(of entry: Entry) -> UnsafeMutableRawPointer {
-    // Safe: an entry of this index names bytes of its arena.
-    unsafe pool.arena.base + Int(entry.arenaOffset)
-  }
-
-  func entry(frame: UInt64, order: Int, flags: UInt64) -> Entry {
-    // Version 0: the frame has had a grace period since it last had any.
-    .folio(arenaOffset: frame << frameShift, order: order, version: 0, flags: flags)
-  }
-
-  /// The word that takes the place of an entry when its bytes have changed in place; nil if its version would wrap and may not.
-  @inline(__always)
-  func successor(of entry: Entry, mayWrap: Bool) -> Entry? {
-    let version: UInt64
-    if !keeps(.versions) {
-      version = entry.version
-    } else if let next = index.successor(of: entry) {
-      version = next
-    } else if mayWrap {
-      version = index.successorAfterGracePeriod(of: entry)
-    } else {
-      return nil
+  /// Looks what is missing for a change, and holds the folios that are there.
+  func survey(_ change: FileChange, _ hand: inout PreparedChange) -> ChangeSurvey {
+    var survey = ChangeSurvey()
+    let stored = unsafe storeState.size
+    /// Pages of which the index has no bytes.
+    func visitGap(_ first: UInt64, _ last: UInt64, isHole: Bool, _ hand: borrowing PreparedChange) {
+      switch change.content {
+      case .bytes:
+        for page in first...last where hand.frame(for: page) == nil {
+          let isZero = isHole || Int64(page << frameShift) >= stored
+          survey.needs.append(ChangeNeed(page: page, source: nil, isZero: isZero))
+        }
+      case .zeros where !isHole:
+        // Pages that are zeroed in part are held, so that they can be written again if the store loses them.
+        for edge in [change.range.lowerBound, change.range.upperBound] where edge & Int64(frameByteCount - 1) != 0 {
+          let page = UInt64(edge) >> frameShift
+          guard page >= first, page <= last, !change.whole.contains(page), Int64(page << frameShift) < stored,
+            hand.frame(for: page) == nil, survey.needs.last?.page != page
+          else { continue }
+          survey.needs.append(ChangeNeed(page: page, source: nil, isZero: false))
+        }
+      case .zeros, .unknown, .none: break
+      }
     }
-    // Accessed: so that the next read of it is a plain hit.
-    return .folio(
-      arenaOffset: entry.arenaOffset, order: entry.order, version: version,
-      flags: Entry.upToDateBit | Entry.accessedBit | entry.word & Entry.readAheadBit)
-  }
-
-  /// Pages of the folio that an entry belongs to.
-  func folio(of found: PageIndex.Found) -> ClosedRange<UInt64> { folio(of: found.location, page: found.page) }
-
-  /// The same, for the entry that was located for a page.
-  func folio(of location: PageIndex.Location, page: UInt64) -> ClosedRange<UInt64> {
-    let shift = pool.frameShift
-    let entry = location.entry
-    let first = page & ~(1 << location.shift - 1) - (entry.frame(shift: shift) - entry.headFrame(shift: shift))
-    return first...first + (1 << UInt64(entry.order) - 1)
-  }
-
-  /// Whether somebody besides the index holds a folio. Before it is marked, a guess; after that and a fence, the truth: see `CachedFile.borrow`.
-  func isBorrowed(_ entry: Entry) -> Bool {
-    keeps(.loansRespected)
-      && pool.table[entry.headFrame(shift: pool.frameShift)].references.loadRelaxed() != 1
-  }
-
-  /// Marks an entry. Relaxed: the fence in `confirmMarks` orders it before the bytes.
-  func mark(_ location: PageIndex.Location) {
-    // A store will do: the lock is held, and a reader's compare-and-exchange of the access bit names the whole word.
-    if keeps(.marks) { location.slot.storeRelaxed(location.entry.word | Entry.changingBit) }
-  }
-
-  /// Whether nobody has borrowed what has been marked; else the marks are taken off again: nothing has changed. Expects the index lock held.
-  ///
-  /// A borrower counts, then looks at the entry; this marks, then looks at the count. Sequentially consistent, both: one of them sees the other. The
-  /// fence also keeps the marks before the first byte that is changed (R13); it pairs with the acquire fence of a reader's check.
-  func confirmMarks(_ slots: [MarkedSlot]) -> Bool {
-    if keeps(.markFence) { sequentialFence() }
-    if slots.allSatisfy({ !isBorrowed($0.location.entry) }) { return true }
-    // Relaxed: nothing has changed since the fence, and the fence has released what a word that names a frame must.
-    for slot in slots { slot.location.slot.storeRelaxed(slot.location.entry.word) }
-    return false
-  }
-
-  /// What a range covers of slots that are marked and changed in place: the address of it, and its place in the file.
-  func forEachPart(
-    of range: Range<Int64>, in slots: [MarkedSlot], _ body: (UnsafeMutableRawPointer, Range<Int64>) -> Void
-  ) {
-    for slot in slots where slot.isInPlace {
-      let byteCount = Int64(1) << Int64(slot.location.shift + frameShift)
-      let start = Int64(slot.page << frameShift) & ~(byteCount - 1)
-      let part = range.clamped(to: start..<start + byteCount)
-      if !part.isEmpty { unsafe body(address(of: slot.location.entry) + Int(part.lowerBound - start), part) }
+    if change.holdsWhatItChanges {
+      var page = change.pages.lowerBound
+      let last = change.pages.upperBound
+      while page <= last {
+        guard let found = index.next(from: page, through: last) else {
+          visitGap(page, last, isHole: false, hand)
+          break
+        }
+        if found.page > page { visitGap(page, found.page - 1, isHole: false, hand) }
+        if found.entry.isFolio {
+          page = visit(found, change, &hand, &survey) + 1
+        } else {
+          visitGap(max(page, found.page), min(last, found.lastPage), isHole: true, hand)
+          page = found.lastPage + 1
+        }
+      }
     }
+    survey.nodes = nodesNeeded(change, needs: survey.needs, hand)
+    return survey
   }
 
-  /// Publishes what was marked. Expects the index lock held. Release pairs with the acquire of `PageIndex.locate`: the bytes come first.
-  func publish(_ slots: [MarkedSlot], debt: ChangeDebt) -> Int {
-    var owed = 0
-    for slot in slots { owed += publish(slot.published, in: slot.location, page: slot.page, debt: debt) }
-    return owed
-  }
-
-  /// Publishes one slot.
-  @inline(__always)
-  func publish(_ entry: Entry, in location: PageIndex.Location, page: UInt64, debt: ChangeDebt) -> Int {
-    republish(entry, in: location)
-    return debt == .dirty ? markDirty(location, page: page) : markWritten(location, page: page)
-  }
-
-  /// Puts a word in the place of one that says the same of its page, or of one that is marked. Expects the index lock held.
-  ///
-  /// Release pairs with the acquire of `PageIndex.locate`: the bytes come first, and the count of the folio. An access bit set meanwhile is lost.
-  @inline(__always)
-  func republish(_ entry: Entry, in location: PageIndex.Location) { location.slot.storeRelease(entry.word) }
-
-  /// Takes a folio's reference of the index back, once none of its slots is in the index.
-  func release(heads: [UInt64]) {
-    noteResident(heads, -1)
-    if keeps(.replacedReleased) { for head in heads { pool.giveBackReference(head) } }
-  }
-
-  /// Counts folios that have come into the index or left it, while their count still has the index's reference.
-  func noteResident(_ heads: [UInt64], _ sign: Int) {
-    guard let tenant else { return }
-    tenant.residentFrames.add(sign * heads.reduce(0) { $0 + 1 << pool.table[$1].order })
-  }
-
-  /// Whoever has borrowed a folio keeps it as it is; the file gets other frames, for all of its pages. Expects the index lock held.
-  func needOthers(
-    for page: UInt64, _ location: PageIndex.Location, _ change: borrowing PreparedChange, _ survey: inout ChangeSurvey
-  ) {
-    for other in folio(of: location, page: page) where change.frame(for: other) == nil {
-      guard let source = index.locate(other), !survey.needs.contains(where: { $0.page == other }) else { continue }
+  /// Looks at a slot of a folio.
+  /// - Returns: the last page that need not be looked at any more.
+  private func visit(
+    _ found: PageIndex.Found, _ change: FileChange, _ hand: inout PreparedChange, _ survey: inout ChangeSurvey
+  ) -> UInt64 {
+    let folio = folio(of: found)
+    if change.goes(folio) { return folio.upperBound }
+    if hand.frame(for: found.page) != nil { return found.lastPage }
+    let held = hand.hold(head: found.entry.headFrame(shift: pool.frameShift), pages: folio)
+    guard held.isLent else {
+      if successor(of: found.entry, mayWrap: hand.mayWrap) == nil { survey.mustWait = true }
+      return found.lastPage
+    }
+    // The loan keeps the folio as it is; the file gets other frames, for all of its pages.
+    for page in folio where hand.frame(for: page) == nil {
+      guard let source = index.locate(page) else { continue }
       // The piece of the slot's memory that is this page's.
-      let within = (other & (1 << source.shift - 1)) << frameShift
-      survey.needs.append(ChangeNeed(page: other, source: Entry(word: source.entry.word + within), isZero: false))
+      let within = (page & (1 << source.shift - 1)) << frameShift
+      survey.needs.append(ChangeNeed(page: page, source: Entry(word: source.entry.word + within), isZero: false))
+    }
+    return folio.upperBound
+  }
+
+  /// Nodes that a change can need, also if the tree has become taller by a level when it comes to that.
+  func nodesNeeded(_ change: FileChange, needs: [ChangeNeed], _ hand: borrowing PreparedChange) -> Int {
+    var end = length
+    switch change.length {
+    case .unchanged: break
+    case .atLeast(let length): end = max(end, length)
+    case .exactly(let length): end = length
+    }
+    let covered = pageCount(end)
+    var nodes = index.nodesToCover(pages: covered)
+    let whole = change.whole
+    if !whole.isEmpty {
+      nodes += 2 * index.boundaryNodesNeeded(from: whole.lowerBound, through: whole.upperBound - 1, covering: covered)
+      nodes += index.boundaryNodesNeeded(from: whole.lowerBound, through: whole.lowerBound, covering: covered)
+    }
+    // For all pages from the first to the last that get frames, or for runs of neighbours: what is less.
+    var run: ClosedRange<UInt64>?
+    var all: ClosedRange<UInt64>?
+    var inRuns = 0
+    func close() {
+      if let run { inRuns += index.nodesNeeded(from: run.lowerBound, through: run.upperBound, covering: covered) }
+    }
+    func add(_ first: UInt64, _ last: UInt64) {
+      all = min(first, all?.lowerBound ?? first)...max(last, all?.upperBound ?? last)
+      if let known = run, first == known.upperBound + 1 {
+        run = known.lowerBound...last
+      } else {
+        close()
+        run = first...last
+      }
+    }
+    for need in needs { add(need.page, need.page) }
+    for folio in hand.folios { add(folio.page, folio.lastPage) }
+    close()
+    guard let all else { return nodes }
+    return nodes + 1
+      + min(inRuns, index.nodesNeeded(from: all.lowerBound, through: all.upperBound, covering: covered))
+  }
+
+  /// Marks everything that changes, and publishes the new length.
+  /// - Returns: the slots, in order; and the heads of folios that prepared frames have taken the place of.
+  func markLocked(
+    _ change: FileChange, _ hand: inout PreparedChange
+  ) -> (slots: [MarkedSlot], replaced: [UInt64]) {
+    guard change.holdsWhatItChanges else { return ([], []) }
+    hand.lengthBefore = length
+    var slots: [MarkedSlot] = []
+    var page = change.pages.lowerBound
+    while page <= change.pages.upperBound, let found = index.next(from: page, through: change.pages.upperBound) {
+      page = found.lastPage + 1
+      guard found.entry.isFolio, hand.frame(for: found.page) == nil, !change.goes(folio(of: found)) else { continue }
+      guard let published = successor(of: found.entry, mayWrap: hand.mayWrap) else {
+        preconditionFailure("it was looked for, and the folio has been held since")
+      }
+      if keeps(.marksOnAll) || slots.isEmpty { mark(found.location) }
+      slots.append(MarkedSlot(location: found.location, page: found.page, published: published, isInPlace: true))
+    }
+    // Keeps the marks before the first byte that is changed (R13); pairs with the acquire fence of a reader's check.
+    if keeps(.markFence) { sequentialFence() }
+    var end: Int64?
+    switch change.length {
+    case .unchanged: break
+    case .atLeast(let length): if length > self.length { end = length }
+    case .exactly(let length): end = length
+    }
+    if let end { index.cover(pages: pageCount(end), reserve: &hand.nodes) }
+    let replaced = storePrepared(&hand, slots: &slots)
+    // What goes is marked as well: else a reader could see a hole swept in before another page has gone.
+    page = change.whole.lowerBound
+    while page < change.whole.upperBound, let found = index.next(from: page, through: change.whole.upperBound - 1) {
+      if found.entry.isFolio, !found.entry.isChanging, keeps(.marksOnWhatGoes) { mark(found.location) }
+      page = found.lastPage + 1
+    }
+    if let end, keeps(.lengthWithinMarks) { publishLocked(length: end) }
+    return (slots, replaced)
+  }
+
+  /// Publishes what was marked, with what it owes, and sweeps what goes.
+  /// - Returns: by how many the pages that owe something have become more; and the heads of folios that have gone.
+  func publishLocked(
+    _ change: FileChange, _ slots: [MarkedSlot], _ standing: Durability.Standing, _ hand: inout PreparedChange
+  ) -> (owed: Int, gone: [UInt64]) {
+    let isHeld = change.heldUntil.map { !$0.isReached } ?? false
+    // What was owed for these pages before waits as well from now on.
+    let since = unsafe isHeld && isAnyOwed(change.pages) ? durability.durableChanges : durability.changes
+    var owed = 0
+    for slot in slots { owed += publish(slot.published, in: slot.location, page: slot.page, as: standing) }
+    var gone: [UInt64] = []
+    sweepLocked(change, &hand, &gone)
+    switch change.content {
+    case .bytes:
+      noteChangeLocked()
+      if !keeps(.lengthWithinMarks), change.range.upperBound > length { publishLocked(length: change.range.upperBound) }
+      if let point = change.heldUntil, isHeld {
+        let before = hand.lengthBefore
+        holdBack(slots, until: point, since: since, lengthBefore: change.range.upperBound > before ? before : nil)
+      }
+    case .zeros: break
+    case .unknown, .none:
+      // The length comes last.
+      switch change.length {
+      case .unchanged: break
+      case .exactly(let length): publish(length: length, &hand)
+      case .atLeast(let length): publish(length: max(length, self.length), &hand)
+      }
+    }
+    return (owed, gone)
+  }
+
+  private func publish(length: Int64, _ hand: inout PreparedChange) {
+    index.cover(pages: pageCount(length), reserve: &hand.nodes)
+    publishLocked(length: length)
+  }
+
+  private func holdBack(
+    _ slots: [MarkedSlot], until point: DurabilityPoint, since: UInt64, lengthBefore: Int64?
+  ) {
+    for slot in slots {
+      let first = slot.page & ~(1 << slot.location.shift - 1)
+      for page in first..<first + 1 << slot.location.shift {
+        unsafe holdBacks.add(page, until: point, since: since, lengthBefore: lengthBefore)
+      }
     }
   }
 
-  /// Bytes of a page that a range covers.
-  func overwritten(of page: UInt64, by range: Range<Int64>) -> Range<Int> {
-    let start = Int64(page << frameShift)
-    let low = max(0, range.lowerBound - start)
-    return Int(low)..<Int(max(low, min(Int64(frameByteCount), range.upperBound - start)))
-  }
-
-  /// Nodes and frames for a change that needs so many more, found without any lock.
-  func prepare(
-    _ change: inout PreparedChange, nodes: Int, operation: CacheError.Operation, range: Range<Int64>
-  ) throws(CacheError) {
-    guard engine.fill(&change.nodes, to: nodes) else { throw noFrames(operation, range) }
-  }
-
-  /// Fills a frame with what a page holds now, but for what the change overwrites. What is copied from, the claim keeps as it is.
-  /// - Parameter overwritten: bytes of the page that need not be there.
-  func fillPage(
-    _ need: ChangeNeed, at address: UnsafeMutableRawPointer, overwritten: Range<Int>, operation: CacheError.Operation
-  ) throws(CacheError) {
-    guard overwritten != 0..<frameByteCount else { return }
-    if let source = need.source {
-      unsafe racyCopy(to: address, from: self.address(of: source), count: frameByteCount)
-    } else if need.isZero {
-      unsafe zeroBytes(address, count: frameByteCount)
-    } else {
-      try unsafe readPage(need.page, into: address, operation: operation)
+  /// Takes whole folios and holes out of the pages that go, and stores one hole instead where that is wanted.
+  private func sweepLocked(_ change: FileChange, _ hand: inout PreparedChange, _ heads: inout [UInt64]) {
+    guard !change.whole.isEmpty else { return }
+    var becomesHole = false
+    if case .zeros(let becomes) = change.content { becomesHole = becomes }
+    let (first, last) = (change.whole.lowerBound, change.whole.upperBound - 1)
+    var page = first
+    var gap = first
+    /// Stores the hole in front of what stays.
+    func close(before end: UInt64, _ nodes: inout NodeReserve) {
+      if becomesHole, gap < end { index.storeHole(from: gap, through: end - 1, reserve: &nodes) }
     }
+    while page <= last, let found = index.next(from: page, through: last, values: true) {
+      page = found.lastPage + 1
+      guard found.entry.isFolio else {
+        // A hole, or a shadow, over more than the range keeps its other parts.
+        index.erase(from: max(first, found.page), through: min(last, found.lastPage), reserve: &hand.nodes) { _ in }
+        continue
+      }
+      guard change.goes(folio(of: found)) else {
+        close(before: found.page, &hand.nodes)
+        gap = found.lastPage + 1
+        continue
+      }
+      forgetMarks(found)
+      let head = found.entry.headFrame(shift: pool.frameShift)
+      if heads.last != head { heads.append(head) }
+      index.eraseSlot(of: found)
+    }
+    close(before: last + 1, &hand.nodes)
   }
 
-  /// Puts all prepared frames into the index, as changing. Expects the index lock held and the nodes in the reserve.
+  /// Puts all prepared frames into the index, as changing, with the nodes in the reserve.
   /// - Returns: the heads of folios whose place they took.
-  func storePrepared(_ change: inout PreparedChange, slots: inout [MarkedSlot]) -> [UInt64] {
+  func storePrepared(_ hand: inout PreparedChange, slots: inout [MarkedSlot]) -> [UInt64] {
     var replaced: [UInt64] = []
-    for folio in change.folios {
+    for folio in hand.folios {
       let old = index.locate(folio.page)?.entry
       if let old, old.isFolio {
         assert(folio.order == 0, "only what is missing, or a hole, gets a larger folio")
         let head = old.headFrame(shift: pool.frameShift)
         if replaced.last != head { replaced.append(head) }
       }
-      storePrepared(folio, inPlaceOf: old, nodes: &change.nodes, slots: &slots)
+      storePrepared(folio, inPlaceOf: old, nodes: &hand.nodes, slots: &slots)
     }
-    change.handOver()
+    hand.handOver()
     return replaced
   }
 
@@ -186,11 +262,18 @@ extension FileCore {
     tenant?.residentFrames.add(1 << folio.order)
     for page in folio.page...folio.lastPage {
       guard let location = index.locate(page) else { preconditionFailure("it has just been stored") }
-      // The same version, also now: nobody accepts a word that is marked, and the frame is new.
+      // The same version, also now: no reader accepts a word that is marked, and the frame is new.
       // Not accessed: to have been written once is no sign of use.
       let published = entry(
         frame: folio.frame + (page - folio.page), order: folio.order, flags: Entry.upToDateBit)
       slots.append(MarkedSlot(location: location, page: page, published: published, isInPlace: false))
     }
+  }
+}
+
+extension FileChange {
+  /// Whether a folio goes, as all of its pages do.
+  fileprivate func goes(_ folio: ClosedRange<UInt64>) -> Bool {
+    folio.lowerBound >= whole.lowerBound && folio.upperBound < whole.upperBound
   }
 }

@@ -9,6 +9,15 @@ extension FileCore {
     let stored = index.withLock { unsafe storeState.size }
     let range = byteRange(from: page, through: page, length: stored)
     guard !range.isEmpty else { return unsafe zeroBytes(address, count: frameByteCount) }
+    for attempt in 0... {
+      guard let failure = unsafe failureOfReading(range, into: address) else { break }
+      let error = error(operation, range, .store(failure))
+      guard error.isShortAnswer, attempt < FileCore.shortAnswersInARow else { throw error }
+    }
+    if range.count < frameByteCount { unsafe zeroBytes(address + range.count, count: frameByteCount - range.count) }
+  }
+
+  private func failureOfReading(_ range: Range<Int64>, into address: UnsafeMutableRawPointer) -> StoreError? {
     let answer = StoreAnswer()
     let request = unsafe StoreReadRequest(
       offset: range.lowerBound, segments: [UnsafeMutableRawBufferPointer(start: address, count: frameByteCount)],
@@ -20,9 +29,7 @@ extension FileCore {
     store.read(request) { courier.deliver($0) }
     // If the store has dropped the completion, this is the last reference.
     _ = consume courier
-    let result = answer.wait()
-    if let failure = failure(of: result, range) { throw error(operation, range, .store(failure)) }
-    if range.count < frameByteCount { unsafe zeroBytes(address + range.count, count: frameByteCount - range.count) }
+    return failure(of: answer.wait(), range)
   }
 }
 

@@ -103,6 +103,11 @@ final class Engine: Sendable {
     return IndexGeometry(fanOutShift: shift, versionBits: configuration.versionBits, keyShift: configuration.frameShift)
   }
 
+  /// The largest order of a folio of a file that is written to: none with a slot of several pages, unless the configuration wants no smaller ones.
+  func highestOrderForWriting(fanOutShift: Int) -> Int {
+    max(orders.lowerBound, min(orders.upperBound, fanOutShift - 1))
+  }
+
   // MARK: Files
 
   func file(number: UInt64) -> FileCore? { table.withLock { unsafe filesByNumber[number] } }
@@ -158,12 +163,10 @@ final class Engine: Sendable {
     return try body()
   }
 
-  /// Counts one handle less, and shuts the file down with the last.
-  func releaseHandle(_ file: FileCore, discardingDirty: Bool = false) {
-    inTurn(file.identity) { releaseHandleInTurn(file, discardingDirty: discardingDirty) }
-  }
+  /// Whether no more than one handle of a file is open. In its turn.
+  func isLastHandle(of file: FileCore) -> Bool { table.withLock { unsafe file.handles == 1 } }
 
-  /// The same for whoever has his turn.
+  /// Counts one handle less, and shuts the file down with the last. In its turn.
   func releaseHandleInTurn(_ file: FileCore, discardingDirty: Bool = false) {
     let isLast = table.withLock {
       unsafe file.handles -= 1

@@ -95,7 +95,7 @@ extension FileCore {
 
   /// Pages of a range, extended to whole folios of the largest order that the configuration makes: whoever holds them may change any folio in it.
   func foliosAround(_ pages: ClosedRange<UInt64>) -> ClosedRange<UInt64> {
-    let mask = 1 << UInt64(orders.upperBound) - 1 as UInt64
+    let mask = 1 << largestOrder.loadRelaxed() - 1 as UInt64
     return pages.lowerBound & ~mask...pages.upperBound | mask
   }
 
@@ -108,6 +108,6 @@ extension FileCore {
   /// Pages that one slot of a folio has at most: what is dirty, is so for a whole slot.
   var pagesOfLargestSlot: Int {
     let fanOutShift = index.geometry.fanOutShift
-    return 1 << (orders.upperBound / fanOutShift * fanOutShift)
+    return 1 << (Int(largestOrder.loadRelaxed()) / fanOutShift * fanOutShift)
   }
 }

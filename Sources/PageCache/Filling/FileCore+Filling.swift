@@ -20,6 +20,9 @@ extension FileCore {
     var pages = pages
     var plans = FillPlans()
     let mustAsk = index.withLock {
+      // The store is not asked once it may be closed. If it is not closing now, the caller's claim keeps it from being closed.
+      plans.isClosing = unsafe isClosing
+      if plans.isClosing { return false }
       if mayLieInHole(pages.lowerBound) { return true }
       planFills(pages, purpose: purpose, into: &plans)
       return false

@@ -124,6 +124,9 @@ extension FileCore {
     }
   }
 
+  /// Answers of less than was asked for, in the middle of the object, after which a store is asked once more.
+  static var shortAnswersInARow: Int { 2 }
+
   /// What is wrong with what the store delivered, and with the store.
   func failure(of result: Result<Int, StoreError>, _ range: Range<Int64>) -> StoreError? {
     failure(ofAnswer: result, range) ?? changeByOthers(operation: .read, range: range)

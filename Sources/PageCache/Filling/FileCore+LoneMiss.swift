@@ -36,7 +36,7 @@ extension FileCore {
     engine.fillsAtStores.add(1)
     let result: Result<Int, StoreError>
     do throws(StoreError) {
-      result = .success(try unsafe store.read(at: range.lowerBound, into: memory))
+      result = .success(try unsafe readAll(range, into: memory))
     } catch {
       result = .failure(error)
     }
@@ -46,6 +46,20 @@ extension FileCore {
     // It is over.
     try fill.wait()
     return true
+  }
+
+  /// Reads, and goes on after a short answer, from the start of the page in which it ended.
+  private func readAll(_ range: Range<Int64>, into memory: UnsafeMutableRawBufferPointer) throws(StoreError) -> Int {
+    var done = 0
+    var fruitless = 0
+    while true {
+      let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: memory[done...])
+      let count = try unsafe store.read(at: range.lowerBound + Int64(done), into: rest)
+      guard count > 0, count < range.count - done, fruitless < FileCore.shortAnswersInARow else { return done + count }
+      let pages = count & ~(frameByteCount - 1)
+      fruitless = pages > 0 ? 0 : fruitless + 1
+      done += pages
+    }
   }
 
   private struct LonePlan {

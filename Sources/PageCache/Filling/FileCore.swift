@@ -33,15 +33,19 @@ final class FileCore: Sendable {
   // In memory of its own and not in properties: those of a class cost a check at each access.
   nonisolated(unsafe) let guarded: UnsafeMutablePointer<GuardedState>
 
-  /// `debt.durableChanges`, for whoever does not hold the lock: bytes of other files that wait for this one.
+  /// `durability.durableChanges`, for whoever does not hold the lock: bytes of other files that wait for this one.
   let durableWord = InlineWord(0)
 
   /// Whose reserve protects what is cached of it.
   let tenant: Tenant?
 
-  /// Orders of folios that are made. Of a file that is written to, none that has a slot of several pages, unless the configuration wants no smaller ones: all of
-  /// a slot is dirty if a byte of it is.
-  let orders: ClosedRange<Int>
+  private let lowestOrder: Int
+  private let highestOrder: InlineWord
+  /// The largest order that a folio of the file can have now: claims cover whole folios. Lowered with all pages claimed; relaxed, as an old value only makes a claim wider.
+  let largestOrder: InlineWord
+
+  /// Orders of folios that are made.
+  var orders: ClosedRange<Int> { lowestOrder...Int(highestOrder.loadRelaxed()) }
 
   // Guarded by the engine's table lock.
   nonisolated(unsafe) var handles = 1
@@ -67,9 +71,11 @@ final class FileCore: Sendable {
     unsafe guarded = .allocate(capacity: 1)
     unsafe guarded.initialize(to: GuardedState(status))
     let geometry = engine.geometry(forSize: status.size, isWritable: isWritable)
-    let all = engine.orders
-    orders =
-      isWritable ? all.lowerBound...max(all.lowerBound, min(all.upperBound, geometry.fanOutShift - 1)) : all
+    lowestOrder = engine.orders.lowerBound
+    let highest =
+      isWritable ? engine.highestOrderForWriting(fanOutShift: geometry.fanOutShift) : engine.orders.upperBound
+    highestOrder = InlineWord(UInt64(highest))
+    largestOrder = InlineWord(UInt64(highest))
     words = unsafe FileWords.allocate(
       size: status.size, arena: pool.arena.base, fanOutShift: geometry.fanOutShift,
       frameShift: pool.frameShift)
@@ -140,26 +146,51 @@ final class FileCore: Sendable {
     if unsafe gateClosers == 0 { words.size.storeRelease(UInt64(length)) }
   }
 
+  /// Makes small folios from now on, because the file is about to be written to: all of a slot is dirty if a byte of it is. Drops those that have a slot of several pages.
+  func makeFoliosForWriting() {
+    let highest = engine.highestOrderForWriting(fanOutShift: index.geometry.fanOutShift)
+    guard orders.upperBound > highest else { return }
+    // No fill is under way then that was planned before, and none begins.
+    let claim = self.claim(0...index.geometry.maximumPage, .changingCache)
+    defer { letGo(claim) }
+    highestOrder.storeRelaxed(UInt64(highest))
+    var page: UInt64 = 0
+    var isAllGone = true
+    while let found = index.withLock({ index.next(from: page, through: index.geometry.maximumPage) }) {
+      page = found.lastPage + 1
+      guard found.entry.isFolio, found.entry.order > highest else { continue }
+      page = folio(of: found).upperBound + 1
+      // One that is lent stays. A write to it copies it, in small folios; once it has come back, a write to it makes all of a slot dirty.
+      if !engine.evict(self, page: found.page, remembers: false) { isAllGone = false }
+    }
+    if isAllGone { largestOrder.storeRelaxed(UInt64(highest)) }
+  }
+
+  /// Lets no call begin any more, and waits for those that are under way.
+  func stopCalls() {
+    index.withLock {
+      unsafe isClosing = true
+      while unsafe !fills.isEmpty || !ranges.isEmpty || background.hasJob || durability.isFlushing || users > 0 {
+        index.wait()
+      }
+    }
+  }
+
+  /// Lets calls begin again: the file stays open.
+  func admitCalls() { index.withLock { unsafe isClosing = false } }
+
   /// Takes everything out of the cache and lets go of the store. Called once, when no handle is left.
-  /// - Parameter discardingDirty: what is dirty is not tried to be written back.
+  /// - Parameter discardingDirty: what is dirty is not tried to be written back. Else the caller has done that; or there is none to be told.
   func shutDown(discardingDirty: Bool) {
-    index.lock()
-    unsafe isClosing = true
-    while unsafe !fills.isEmpty || !ranges.isEmpty || debt.hasJob || debt.isFlushing || users > 0 { index.wait() }
-    let isDirty = unsafe debt.dirtyPages > 0
-    let hasPoints = unsafe debt.hasPoints
-    index.unlock()
+    stopCalls()
     engine.writeback.forget(self)
-    // Whoever closed has seen to it; but for what came in between, and what became dirty again after that.
-    if isDirty, !discardingDirty { _ = try? writeBack(0...index.geometry.maximumPage) }
-    // Others may wait for what was done here, and nobody can be asked for it any more.
-    if hasPoints, !discardingDirty, flushForClosing() { durableWord.storeRelease(.max) }
+    if !discardingDirty { _ = try? writeBackWhileClosing(isLast: true) }
     var heads: [UInt64] = []
     index.withLock {
-      unsafe engine.dirtyBudget.giveBack(debt.pages)
-      unsafe debt.pages = 0
-      unsafe debt.dirtyPages = 0
-      unsafe holdBacks = [:]
+      unsafe engine.dirtyBudget.giveBack(durability.pages)
+      unsafe durability.pages = 0
+      unsafe durability.dirtyPages = 0
+      unsafe holdBacks.removeAll()
       index.removeAll { found in
         guard found.entry.isFolio else { return }
         let head = found.entry.headFrame(shift: pool.frameShift)

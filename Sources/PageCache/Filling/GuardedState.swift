@@ -10,12 +10,11 @@ struct GuardedState {
   /// How many have closed the gate.
   var gateClosers: Int = 0
   var storeState: StoreState
-  var debt: Debt = Debt()
-  var failures: FailureLog = FailureLog()
+  var durability: Durability = Durability()
   /// Pages that may not be written back before points of other files are durable.
-  var holdBacks: [UInt64: HoldBack] = [:]
-  /// What has been taken over for the store, and is on its way there.
-  var transfers: Transfers = Transfers()
+  var holdBacks: HoldBacks<DurabilityPoint> = HoldBacks()
+  /// What the background does for the file.
+  var background: BackgroundState = BackgroundState()
   var waitingForTransfers: Int = 0
   /// Calls that use the store without a claim.
   var users: Int = 0
@@ -23,6 +22,17 @@ struct GuardedState {
   var isWatched: Bool = false
 
   init(_ status: StoreStatus) { storeState = StoreState(status) }
+}
+
+/// What the background does for a file.
+struct BackgroundState {
+  /// A job is under way, or asked for.
+  var hasJob = false
+  /// How many jobs have failed, and how the last one did.
+  var failedJobs = 0
+  var lastError: CacheError?
+  /// Not before this time is it tried again, after a failure.
+  var retryTime: UInt64 = 0
 }
 
 // Unsafe: only with the file's lock held.
@@ -51,21 +61,17 @@ extension FileCore {
     @inline(__always) _read { yield unsafe guarded.pointee.storeState }
     @inline(__always) _modify { yield unsafe &guarded.pointee.storeState }
   }
-  @unsafe var debt: Debt {
-    @inline(__always) _read { yield unsafe guarded.pointee.debt }
-    @inline(__always) _modify { yield unsafe &guarded.pointee.debt }
+  @unsafe var durability: Durability {
+    @inline(__always) _read { yield unsafe guarded.pointee.durability }
+    @inline(__always) _modify { yield unsafe &guarded.pointee.durability }
   }
-  @unsafe var failures: FailureLog {
-    @inline(__always) _read { yield unsafe guarded.pointee.failures }
-    @inline(__always) _modify { yield unsafe &guarded.pointee.failures }
-  }
-  @unsafe var holdBacks: [UInt64: HoldBack] {
+  @unsafe var holdBacks: HoldBacks<DurabilityPoint> {
     @inline(__always) _read { yield unsafe guarded.pointee.holdBacks }
     @inline(__always) _modify { yield unsafe &guarded.pointee.holdBacks }
   }
-  @unsafe var transfers: Transfers {
-    @inline(__always) _read { yield unsafe guarded.pointee.transfers }
-    @inline(__always) _modify { yield unsafe &guarded.pointee.transfers }
+  @unsafe var background: BackgroundState {
+    @inline(__always) _read { yield unsafe guarded.pointee.background }
+    @inline(__always) _modify { yield unsafe &guarded.pointee.background }
   }
   @unsafe var waitingForTransfers: Int {
     @inline(__always) _read { yield unsafe guarded.pointee.waitingForTransfers }

@@ -21,8 +21,10 @@ final class SlowRead: Sendable {
   nonisolated(unsafe) private var reserved = 0
   nonisolated(unsafe) private var claim: RangeClaim?
   nonisolated(unsafe) private var isReleased = false
+  /// The last page that bore a read-ahead mark, which this has taken off.
+  nonisolated(unsafe) private var marked: UInt64?
 
-  /// Is told of the first miss.
+  /// Is told of the first miss, and of marks.
   private let readAhead: ReadAhead?
   /// Whether what is there has been brought for this read, which is then no access to it.
   private let hasBrought: Bool
@@ -84,10 +86,11 @@ final class SlowRead: Sendable {
   /// Holds every folio, filling on this thread what is missing, and waiting for what others fill.
   func holdAll() throws(CacheError) {
     var isFirst = true
+    var short = 0
     while let fills = try advance(.caller, isFirst: isFirst) {
       isFirst = false
       for fill in fills {
-        do { try fill.wait() } catch { throw renamed(error) }
+        do { try fill.wait() } catch { try accept(error, &short) }
       }
     }
   }
@@ -95,17 +98,22 @@ final class SlowRead: Sendable {
   /// The same for a task: the store's threads fill, and the caller's thread is given away meanwhile.
   nonisolated(nonsending) func holdAll() async throws(CacheError) {
     var isFirst = true
+    var short = 0
     while let fills = try advance(.background, isFirst: isFirst) {
       isFirst = false
       for fill in fills {
-        do { try await fill.outcome() } catch { throw renamed(error) }
+        do { try await fill.outcome() } catch { try accept(error, &short) }
       }
     }
   }
 
-  /// The error of a fill that somebody else may have started, as one of this operation.
-  private func renamed(_ error: CacheError) -> CacheError {
-    CacheError(operation: operation, file: error.file, range: error.range, cause: error.cause)
+  /// Takes the failure of a fill, which another call may have started, as one of this operation. After a short answer of the store, it is asked once more.
+  private func accept(_ error: CacheError, _ short: inout Int) throws(CacheError) {
+    if error.isShortAnswer, short < FileCore.shortAnswersInARow {
+      short += 1
+      return
+    }
+    throw CacheError(operation: operation, file: error.file, range: error.range, cause: error.cause)
   }
 
   /// Takes references to what is there and starts fills for what is not.
@@ -116,10 +124,12 @@ final class SlowRead: Sendable {
     guard pages.lowerBound < count else { return nil }
     let wanted = pages.lowerBound...min(pages.upperBound, count - 1)
     let missing = file.domain.read { holdPresent(wanted) }
+    // Who takes a mark off has more brought (L16).
+    if let page = takeMark() { readAhead?.reached(page, in: file) }
     guard let missing else { return nil }
     file.noteMiss()
     // First, so that it is under way while this waits for what it wants itself.
-    if isFirst { readAhead?.missed(pages, in: file) }
+    if isFirst, !hasBrought { readAhead?.missed(pages, in: file) }
     return try file.fill(missing, execution: execution, operation: operation) { [self] head in
       // The fill counted a reference for us.
       take(head)
@@ -145,7 +155,7 @@ final class SlowRead: Sendable {
         if found.entry.isHole {
           isPresent = true
         } else if found.entry.isStable {
-          isPresent = hold(found, in: pool)
+          isPresent = hold(found, page, in: pool)
         }
       }
       let last = found.map { page | (1 << $0.shift - 1) } ?? page
@@ -155,11 +165,18 @@ final class SlowRead: Sendable {
     return missing
   }
 
-  private func hold(_ found: PageIndex.Location, in pool: FramePool) -> Bool {
+  private func takeMark() -> UInt64? {
+    monitor.withLock {
+      defer { unsafe marked = nil }
+      return unsafe marked
+    }
+  }
+
+  private func hold(_ found: PageIndex.Location, _ page: UInt64, in pool: FramePool) -> Bool {
     let head = found.entry.headFrame(shift: pool.frameShift)
     if monitor.withLock({ unsafe held.contains(head) }) { return true }
     guard let reference = SpeculativeReference(pool, head: head)?.confirm(found) else { return false }
-    if !hasBrought, !found.entry.isAccessed { _ = found.noteAccess() }
+    if !hasBrought, !found.entry.isAccessed, found.noteAccess() { monitor.withLock { unsafe marked = page } }
     let confirmed = reference.intoHead()
     take(confirmed)
     return true

@@ -5,6 +5,8 @@ import Primitives
 struct StoreState {
   /// Bytes that the store has: fewer than the file's length while its end has not been written back.
   var size: Int64
+  /// Whether the store may be longer than that, after something that it has refused.
+  var mayBeLonger = false
   /// When the store last changed, as far as it told; nil once this cache has changed it, until it is asked again.
   var stamp: StoreStatus.ChangeStamp?
   /// Whether there may be holes that are not known.
@@ -13,11 +15,6 @@ struct StoreState {
   var isReplacementReported = false
   /// Whether somebody else has changed it, which has not been accepted yet.
   var isChangedByOthers = false
-  /// Changes made to the store, and how many of them are durable. The first one stands for whatever was done to it before it was opened here.
-  var changes: UInt64 = 1
-  var durableChanges: UInt64 = 0
-  /// When the oldest change that is not durable was made, or earlier.
-  var changedSince: UInt64?
 
   init(_ status: StoreStatus) {
     size = status.size
@@ -28,21 +25,15 @@ struct StoreState {
   /// Takes what the store says now for what is known of it.
   mutating func accept(_ status: StoreStatus) {
     size = status.size
+    mayBeLonger = false
     stamp = status.changeStamp
     mayHaveHoles = status.allocatedBytes.map { $0 < status.size } ?? true
     isReplacementReported = status.isReplaced
     isChangedByOthers = false
   }
 
-  /// Notes that this cache has changed the store.
-  mutating func noteChange() {
-    stamp = nil
-    changes += 1
-    if changedSince == nil { changedSince = monotonicNanoseconds() }
-  }
-
   /// Whether what the store says now is what is known of it, as far as can be told.
   func differs(from version: StoreVersion) -> Bool {
-    version.size != size || stamp.map { $0 != version.changeStamp } ?? false
+    (mayBeLonger ? version.size < size : version.size != size) || stamp.map { $0 != version.changeStamp } ?? false
   }
 }

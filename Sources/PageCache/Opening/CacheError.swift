@@ -115,6 +115,14 @@ public struct CacheError: Error, Sendable {
 }
 
 extension CacheError {
+  /// Whether the store has answered with less than was asked for, and more than nothing.
+  var isShortAnswer: Bool {
+    guard case .store(let error) = cause, case .shrank(_, let actual) = error.cause, let range = error.range else {
+      return false
+    }
+    return actual > range.lowerBound
+  }
+
   /// What a store has refused, or all there is to say as if one had.
   var refusal: StoreError {
     switch cause {

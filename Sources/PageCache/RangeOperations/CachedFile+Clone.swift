@@ -12,17 +12,15 @@ extension CachedFile {
   ///   - offset: where in this file the first byte goes.
   /// - Throws: `CacheError` with cause `.badRange`, `.pastEnd`, `.overlap` for ranges of one file that overlap, `.differentCaches`, `.sizeTooLarge`, `.readOnly`, `.closed`,
   ///   `.forkedChild`, `.noFrames`, `.dirtyLimit`, `.store`, `.partlyWritten`.
-  /// - Cost: sharing: a write-back of what is dirty of the source, a write-back and a flush of what is owed for this range, and one call of the store. Copying:
+  /// - Cost: sharing: a write-back and a flush of what is owed for the two ranges, and one call of the store. Copying:
   ///   a piece of memory of the atomic length, reads of what is not cached of the source, which is not kept, and a write for each piece.
   public func clone(_ range: Range<Int64>, of source: CachedFile, to offset: Int64) throws(CacheError) {
     let (file, other) = try pair(range, source, offset, .clone, reads: true)
     guard range.upperBound <= other.length else { throw error(.clone, range, .pastEnd(size: other.length)) }
     guard !range.isEmpty else { return }
     if try file.share(range, of: other, to: offset) { return }
-    let copied = try file.copy(
-      range, of: other, to: offset, durability: durability, atomicLength: maximumAtomicLength, .clone)
-    // Somebody has shortened the source meanwhile.
-    guard copied == Int64(range.count) else { throw error(.clone, range, .pastEnd(size: other.length)) }
+    _ = try file.copy(
+      range, of: other, to: offset, durability: durability, atomicLength: maximumAtomicLength, .clone, isExact: true)
   }
 
   /// Copies a range of another file, or of this one, into this file: by sharing storage where the store can.
@@ -36,9 +34,10 @@ extension CachedFile {
     let (file, other) = try pair(range, source, offset, .copy, reads: true)
     let present = range.clamped(to: 0..<max(range.lowerBound, other.length))
     guard !present.isEmpty else { return 0 }
-    if try file.share(present, of: other, to: offset) { return Int64(present.count) }
+    if try file.share(present, of: other, to: offset, isCut: present != range) { return Int64(present.count) }
+    // How much of it there is, is looked at again when it is copied.
     return try file.copy(
-      present, of: other, to: offset, durability: durability, atomicLength: maximumAtomicLength, .copy)
+      range, of: other, to: offset, durability: durability, atomicLength: maximumAtomicLength, .copy, isExact: false)
   }
 
   /// Has the store keep one copy of two ranges that hold the same bytes. Contents do not change.

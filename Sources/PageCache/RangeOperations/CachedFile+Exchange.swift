@@ -35,9 +35,9 @@ extension FileCore {
       guard try settle(here.pages, isAll: true, operation: .exchange, range: range),
         try other.settle(partner.pages, isAll: true, operation: .exchange, range: there)
       else { return nil }
-      // Nobody sees the new bytes anywhere before the claims are let go: they have to be filled first.
-      try changeToUnknown(here.pages, newLength: nil, grows: true, operation: .exchange) {}
-      try other.changeToUnknown(partner.pages, newLength: nil, grows: true, operation: .exchange) {}
+      // No reader sees the new bytes anywhere before the claims are let go: they have to be filled first.
+      _ = try carryOut(FileChange(operation: .exchange, range: range, content: .unknown, pages: here.pages))
+      _ = try other.carryOut(FileChange(operation: .exchange, range: there, content: .unknown, pages: partner.pages))
       var done: Int64 = 0
       do throws(CacheError) {
         while done < Int64(range.count) {
@@ -62,34 +62,82 @@ extension FileCore {
 
   /// Exchanges one piece in the stores. Nothing of it is cached, and both are claimed.
   private func exchangePiece(at offset: Int64, with other: FileCore, at place: Int64, count: Int) throws(CacheError) {
+    let here = offset..<offset + Int64(count)
+    let there = place..<place + Int64(count)
+    let hasPageInCommon =
+      other === self
+      && pages(offset: UInt64(offset), count: UInt64(count)).overlaps(
+        pages(offset: UInt64(place), count: UInt64(count)))
+    if hasPageInCommon { return try exchangeNeighbours(here, there) }
     let memory = unsafe TemporaryMemory.allocate(byteCount: 2 * count)
     defer { unsafe TemporaryMemory.deallocate(memory) }
-    let mine = unsafe UnsafeMutableRawBufferPointer(rebasing: memory[..<count])
-    let theirs = unsafe UnsafeMutableRawBufferPointer(rebasing: memory[count...])
-    try unsafe copyClaimed(offset..<offset + Int64(count), into: mine, operation: .exchange)
-    try unsafe other.copyClaimed(place..<place + Int64(count), into: theirs, operation: .exchange)
-    if let failure = unsafe put(UnsafeRawBufferPointer(theirs), at: offset) {
-      unsafe putBack(UnsafeRawBufferPointer(mine), at: offset)
-      throw error(.exchange, offset..<offset + Int64(count), .store(failure))
+    let (first, second) = unsafe (
+      UnsafeMutableRawBufferPointer(rebasing: memory[..<count]),
+      UnsafeMutableRawBufferPointer(rebasing: memory[count...])
+    )
+    try unsafe copyClaimed(here, into: first, operation: .exchange)
+    try unsafe other.copyClaimed(there, into: second, operation: .exchange)
+    let mine = UnsafeRawBufferPointer(first)
+    let theirs = UnsafeRawBufferPointer(second)
+    try unsafe keepingWhatIsLost(theirs, at: offset) { [self] () throws(CacheError) in
+      try unsafe other.keepingWhatIsLost(mine, at: place) { [self] () throws(CacheError) in
+        var failure = unsafe put(theirs, at: offset)
+        if failure == nil {
+          failure = unsafe other.put(mine, at: place)
+          if failure != nil { unsafe other.putBack(theirs, at: place) }
+        }
+        if let failure {
+          unsafe putBack(mine, at: offset)
+          throw error(.exchange, here, .store(failure))
+        }
+        // While there still is a copy. How they end is seen by `keepingWhatIsLost`.
+        for file in [self, other] { try? file.flush(dataOnly: true) }
+      }
     }
-    if let failure = unsafe other.put(UnsafeRawBufferPointer(mine), at: place) {
-      unsafe other.putBack(UnsafeRawBufferPointer(theirs), at: place)
-      unsafe putBack(UnsafeRawBufferPointer(mine), at: offset)
-      throw error(.exchange, offset..<offset + Int64(count), .store(failure))
-    }
-    // While there still is a copy: what the store has lost is kept, dirty, and is exchanged all the same.
-    unsafe settle(UnsafeRawBufferPointer(theirs), at: offset)
-    unsafe other.settle(UnsafeRawBufferPointer(mine), at: place)
   }
 
-  /// Makes what was put durable, or keeps it.
-  private func settle(_ bytes: UnsafeRawBufferPointer, at offset: Int64) {
-    do throws(StoreError) {
-      try noticingFailures { () throws(StoreError) in try flush(dataOnly: true) }
-    } catch {
-      // It has been noted for every handle.
-      unsafe keepDirty(bytes, at: offset)
+  /// Exchanges two ranges of this file that have a page in common, with all that lies between them.
+  private func exchangeNeighbours(_ one: Range<Int64>, _ other: Range<Int64>) throws(CacheError) {
+    let (low, high) = one.lowerBound < other.lowerBound ? (one, other) : (other, one)
+    let span = low.lowerBound..<high.upperBound
+    let memory = unsafe TemporaryMemory.allocate(byteCount: 2 * span.count)
+    defer { unsafe TemporaryMemory.deallocate(memory) }
+    let (old, new) = unsafe (
+      UnsafeMutableRawBufferPointer(rebasing: memory[..<span.count]),
+      UnsafeMutableRawBufferPointer(rebasing: memory[span.count...])
+    )
+    try unsafe copyClaimed(span, into: old, operation: .exchange)
+    unsafe new.copyMemory(from: UnsafeRawBufferPointer(old))
+    for (from, to) in [(low, high), (high, low)] {
+      let (from, to) = (Int(from.lowerBound - span.lowerBound), Int(to.lowerBound - span.lowerBound))
+      unsafe UnsafeMutableRawBufferPointer(rebasing: new[to..<to + low.count])
+        .copyMemory(from: UnsafeRawBufferPointer(rebasing: old[from..<from + low.count]))
     }
+    let (before, after) = (UnsafeRawBufferPointer(old), UnsafeRawBufferPointer(new))
+    try unsafe keepingWhatIsLost(after, at: span.lowerBound) { [self] () throws(CacheError) in
+      if let failure = unsafe put(after, at: span.lowerBound) {
+        unsafe putBack(before, at: span.lowerBound)
+        throw error(.exchange, one, .store(failure))
+      }
+      try? flush(dataOnly: true)
+    }
+  }
+
+  /// Has the store given some bytes, with frames for them in hand: what it has lost at the end is kept, dirty.
+  private func keepingWhatIsLost(
+    _ bytes: UnsafeRawBufferPointer, at offset: Int64, _ body: @escaping () throws(CacheError) -> Void
+  ) throws(CacheError) {
+    let range = offset..<offset + Int64(bytes.count)
+    let pages = self.pages(offset: UInt64(offset), count: UInt64(bytes.count))
+    let watch = index.withLock { unsafe durability.watch }
+    let change = unsafe FileChange(operation: .exchange, range: range, content: .bytes(bytes))
+    let (_, owed) = try carryOut(change) { [self] () throws(CacheError) in
+      try body()
+      // A page that an earlier piece has kept is changed, too.
+      return index.withLock { unsafe durability.loss(since: watch) != nil || isAnyOwed(pages) } ? bytes.count : 0
+    }
+    // It was not asked for room.
+    engine.dirtyBudget.giveBack(-owed)
   }
 
   private func put(_ bytes: UnsafeRawBufferPointer, at offset: Int64) -> StoreError? {
@@ -101,21 +149,15 @@ extension FileCore {
     return failure
   }
 
-  /// Puts back what was there; what the store does not take is kept, dirty.
+  /// Puts back what was there. What the store does not take, or loses, is kept, dirty. If even memory fails, the error of the exchange is all that is left to say.
   private func putBack(_ bytes: UnsafeRawBufferPointer, at offset: Int64) {
-    if unsafe put(bytes, at: offset) != nil {
-      unsafe keepDirty(bytes, at: offset)
-    } else {
-      unsafe settle(bytes, at: offset)
-    }
-  }
-
-  private func keepDirty(_ bytes: UnsafeRawBufferPointer, at offset: Int64) {
-    let pages = self.pages(offset: UInt64(offset), count: UInt64(bytes.count))
-    engine.dirtyBudget.giveBack(-pages.count)
-    // If even memory fails, the error of the exchange is all that is left to say.
-    _ = try? unsafe write(
-      bytes, offset..<offset + Int64(bytes.count), durability: .writeBack,
-      room: DirtyRoom(pages: pages.count, isSynchronous: false), point: nil, operation: .exchange)
+    let watch = index.withLock { unsafe durability.watch }
+    let failure = unsafe put(bytes, at: offset)
+    if failure == nil { try? flush(dataOnly: true) }
+    guard failure != nil || index.withLock({ unsafe durability.loss(since: watch) != nil }) else { return }
+    let range = offset..<offset + Int64(bytes.count)
+    guard let (_, owed) = try? carryOut(unsafe FileChange(operation: .exchange, range: range, content: .bytes(bytes)))
+    else { return }
+    engine.dirtyBudget.giveBack(-owed)
   }
 }

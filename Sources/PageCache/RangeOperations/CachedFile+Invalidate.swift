@@ -38,10 +38,16 @@ extension CachedFile {
         throw error(.invalidate, range, .impossibleSize(status.size))
       }
       let accepted = status
-      try file.changeToUnknown(
-        pages, newLength: range == nil ? accepted.size : nil, grows: false, operation: .invalidate
+      try file.reshape(
+        FileChange(
+          operation: .invalidate, range: range ?? 0..<0, content: .unknown,
+          length: range == nil ? .exactly(accepted.size) : .unchanged, pages: pages)
       ) { () throws(CacheError) in
-        if range == nil { file.index.withLock { unsafe file.storeState.accept(accepted) } }
+        file.index.withLock {
+          if range == nil { unsafe file.storeState.accept(accepted) }
+          // What others have written, nobody here has flushed.
+          unsafe file.durability.forgetWhatIsDurable()
+        }
       }
       return ()
     }

@@ -11,7 +11,7 @@ extension CachedFile {
   ///   and a frame and a read of the store if they are not cached.
   public func punchHole(_ range: Range<Int64>) throws(CacheError) {
     let file = try structureFile(.punchHole, range)
-    try file.zero(range, change: .punchHole, newLength: { $0 }, operation: .punchHole)
+    try file.zero(range, change: .punchHole, operation: .punchHole)
   }
 
   /// Makes a range read as zero, with storage behind it. As `punchHole(_:)` in all else; as fallocate(2) with `FALLOC_FL_ZERO_RANGE`.
@@ -21,9 +21,7 @@ extension CachedFile {
   public func zeroRange(_ range: Range<Int64>, keepingSize: Bool = false) throws(CacheError) {
     let file = try structureFile(.zeroRange, range)
     try checkSize(range.upperBound, of: file, .zeroRange, range)
-    try file.zero(
-      range, change: .zero(keepingSize: keepingSize),
-      newLength: { keepingSize ? $0 : max($0, range.upperBound) }, operation: .zeroRange)
+    try file.zero(range, change: .zero(keepingSize: keepingSize), operation: .zeroRange)
   }
 
   /// Has the store put storage behind a range, so that writing there does not run out of it. Contents do not change.
@@ -71,13 +69,14 @@ extension CachedFile {
   /// - Cost: a call of the store and a few locks.
   public func unshare(_ range: Range<Int64>) throws(CacheError) {
     let file = try structureFile(.unshare, range)
-    let clamped = range.clamped(to: 0..<file.length)
-    guard !clamped.isEmpty else { return }
-    let pages = file.pages(offset: UInt64(clamped.lowerBound), count: UInt64(clamped.count))
+    guard !range.isEmpty else { return }
+    let pages = file.pages(offset: UInt64(range.lowerBound), count: UInt64(range.count))
     try file.withStructure(pages, shortens: false, operation: .unshare, range: range) {
       () throws(CacheError) -> Void? in
-      try file.changeStore(.unshare, range, size: { $0 }, makesHoles: false) { () throws(StoreError) in
-        try file.store.change(.unshare, clamped)
+      let clamped = range.clamped(to: 0..<max(range.lowerBound, file.length))
+      guard !clamped.isEmpty else { return () }
+      try file.changeStore(.unshare, range, size: { $0 }, makesHoles: false, claimsEnd: false) {
+        () throws(StoreError) in try file.store.change(.unshare, clamped)
       }
       return ()
     }

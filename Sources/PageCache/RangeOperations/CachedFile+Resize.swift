@@ -28,17 +28,15 @@ extension FileCore {
       pages(from: min(size, before)), shortens: shortens, operation: .resize, range: range
     ) { () throws(CacheError) in
       guard length == before else { return false }
-      func resizeStore() throws(CacheError) {
-        try changeStore(.resize, range, size: { _ in size }, makesHoles: true) { () throws(StoreError) in
-          try store.resize(to: size)
+      if shortens, try !writeBackEdges(of: size..<size, operation: .resize) { return nil }
+      try reshape(
+        FileChange(
+          operation: .resize, range: range, content: shortens ? .zeros(becomesHole: false) : .none,
+          length: .exactly(size))
+      ) { [self] () throws(CacheError) in
+        try changeStore(.resize, range, size: { _ in size }, makesHoles: true, claimsEnd: true) {
+          () throws(StoreError) in try store.resize(to: size)
         }
-      }
-      if shortens {
-        guard try writeBackEdges(of: size..<size, operation: .resize) else { return nil }
-        try changeToZero(
-          range, becomesHole: false, newLength: size, operation: .resize, changingStore: resizeStore)
-      } else {
-        try publish(grownLength: size, operation: .resize, changingStore: resizeStore)
       }
       return true
     }

@@ -28,9 +28,8 @@ extension FileCore {
   static func withClaims<Result>(
     _ one: FilePart, _ other: FilePart, operation: CacheError.Operation, _ body: () throws(CacheError) -> Result?
   ) throws(CacheError) -> Result {
-    while true {
-      for part in [one, other] { try part.file.settleHoldBacks() }
-      if let result = try withClaimsOnce(one, other, operation: operation, body) { return result }
+    try tryingAgain(unlessHeld: [one, other].map { ($0.file, $0.claimed) }) { () throws(CacheError) in
+      try withClaimsOnce(one, other, operation: operation, body)
     }
   }
 

@@ -4,62 +4,71 @@ import Primitives
 
 extension FileCore {
   /// Makes a range read as zero, in the store and here.
+  ///
+  /// The claim covers all that is asked for, also what lies past the end: a write may be about to make the file longer, and takes effect before or after this, not in the
+  /// middle of it. How long the file is, is looked at under the claim (D18).
   func zero(
-    _ range: Range<Int64>, change: StoreRangeChange, newLength: (Int64) -> Int64, operation: CacheError.Operation
+    _ range: Range<Int64>, change: StoreRangeChange, operation: CacheError.Operation
   ) throws(CacheError) {
     guard !range.isEmpty else { return }
-    while true {
-      let before = length
-      let after = newLength(before)
+    try growing(range, grows: !change.keepsSize, operation: operation) { (before) throws(CacheError) -> Bool in
+      let after = change.keepsSize ? before : max(before, range.upperBound)
       let clamped = range.clamped(to: 0..<after)
-      guard !clamped.isEmpty else { return }
-      // From the old end on, if the file grows: nobody else makes it longer meanwhile.
-      let pages =
-        after > before
-        ? self.pages(from: min(clamped.lowerBound, before))
-        : self.pages(offset: UInt64(clamped.lowerBound), count: UInt64(clamped.count))
-      let isDone = try withStructure(pages, shortens: false, operation: operation, range: range) {
-        () throws(CacheError) in
-        guard after == before ? length >= clamped.upperBound : length == before else { return false }
-        func changeStore() throws(CacheError) {
-          try self.changeStore(
-            operation, range, size: { change.keepsSize ? $0 : max($0, clamped.upperBound) }, makesHoles: true
-          ) { () throws(StoreError) in try store.change(change, clamped) }
-        }
-        let here = clamped.clamped(to: 0..<before)
-        guard try writeBackEdges(of: here, operation: operation) else { return nil }
-        if here.isEmpty {
-          try publish(grownLength: after, operation: operation, changingStore: changeStore)
-        } else {
-          try changeToZero(
-            here, becomesHole: true, newLength: after > before ? after : nil, operation: operation,
-            changingStore: changeStore)
-        }
-        return true
+      guard !clamped.isEmpty else { return true }
+      // Of the page in which the file ends all is told: it goes as a whole. Told of a part, a store zeroes that in memory, which it may lose, and there would be no copy of it.
+      let reachesEnd = after == before && clamped.upperBound == before
+      let told = reachesEnd ? clamped.lowerBound..<Int64(pageCount(before) << frameShift) : clamped
+      let toldChange = reachesEnd && change != .punchHole ? .zero(keepingSize: true) : change
+      // What lies past the old end is zero already.
+      let here = clamped.clamped(to: 0..<max(clamped.lowerBound, before))
+      guard try writeBackEdges(of: here, operation: operation) else { return false }
+      try reshape(
+        FileChange(
+          operation: operation, range: here, content: here.isEmpty ? .none : .zeros(becomesHole: true),
+          length: .atLeast(after))
+      ) { [self] () throws(CacheError) in
+        try changeStore(
+          operation, range, size: { change.keepsSize ? $0 : max($0, clamped.upperBound) }, makesHoles: true,
+          claimsEnd: after > before
+        ) { () throws(StoreError) in try store.change(toldChange, told) }
       }
-      if isDone { return }
+      return true
     }
   }
 
   func allocate(_ range: Range<Int64>, keepingSize: Bool) throws(CacheError) {
+    try growing(range, grows: !keepingSize, operation: .allocate) { (before) throws(CacheError) -> Bool in
+      let after = keepingSize ? before : max(before, range.upperBound)
+      try reshape(
+        FileChange(operation: .allocate, range: 0..<0, content: .none, length: .atLeast(after))
+      ) { [self] () throws(CacheError) in
+        try changeStore(
+          .allocate, range, size: { keepingSize ? $0 : max($0, range.upperBound) }, makesHoles: true,
+          claimsEnd: after > before
+        ) { () throws(StoreError) in try store.change(.allocate(keepingSize: keepingSize), range) }
+      }
+      return true
+    }
+  }
+
+  /// Runs a body with a range claimed; with all that follows, if the file becomes longer by it, so that no other call makes it longer meanwhile.
+  /// - Parameter body: is given the length, which only calls behind the range change; false as nil for `withStructure`.
+  private func growing(
+    _ range: Range<Int64>, grows: Bool, operation: CacheError.Operation,
+    _ body: (_ length: Int64) throws(CacheError) -> Bool
+  ) throws(CacheError) {
     while true {
-      let before = length
-      let isLonger = !keepingSize && range.upperBound > before
-      // From the old end on, if the file grows: nobody else makes it longer meanwhile.
+      let seen = length
+      let isLonger = grows && range.upperBound > seen
       let pages =
         isLonger
-        ? self.pages(from: min(range.lowerBound, before))
+        ? self.pages(from: min(range.lowerBound, seen))
         : self.pages(offset: UInt64(range.lowerBound), count: UInt64(range.count))
-      let isDone = try withStructure(pages, shortens: false, operation: .allocate, range: range) {
-        () throws(CacheError) in
-        guard isLonger ? length == before : keepingSize || length >= range.upperBound else { return false }
-        let end = keepingSize ? 0 : range.upperBound
-        try publish(grownLength: end, operation: .allocate) { () throws(CacheError) in
-          try changeStore(
-            .allocate, range, size: { keepingSize ? $0 : max($0, range.upperBound) }, makesHoles: true
-          ) { () throws(StoreError) in try store.change(.allocate(keepingSize: keepingSize), range) }
-        }
-        return true
+      let isDone = try withStructure(pages, shortens: false, operation: operation, range: range) {
+        () throws(CacheError) -> Bool? in
+        let before = length
+        guard !grows || (isLonger ? before == seen : before >= range.upperBound) else { return false }
+        return try body(before) ? true : nil
       }
       if isDone { return }
     }
@@ -71,14 +80,8 @@ extension FileCore {
     try withStructure(pages, shortens: true, operation: .collapseRange, range: range) {
       () throws(CacheError) -> Void? in
       guard range.upperBound < length else { throw error(.collapseRange, range, .pastEnd(size: length)) }
-      guard try settle(pages, extends: true, operation: .collapseRange, range: range) else { return nil }
       let after = length - Int64(range.count)
-      try changeToUnknown(pages, newLength: after, grows: false, operation: .collapseRange) { () throws(CacheError) in
-        try changeStore(.collapseRange, range, size: { _ in after }, makesHoles: true) { () throws(StoreError) in
-          try store.change(.collapse, range)
-        }
-      }
-      return ()
+      return try move(.collapse, range, pages, length: .exactly(after), operation: .collapseRange)
     }
   }
 
@@ -92,14 +95,25 @@ extension FileCore {
       guard !overflow, after <= maximumSize else {
         throw error(.insertRange, range, .sizeTooLarge(overflow ? .max : after, most: maximumSize))
       }
-      guard try settle(pages, extends: true, operation: .insertRange, range: range) else { return nil }
-      try changeToUnknown(pages, newLength: after, grows: true, operation: .insertRange) { () throws(CacheError) in
-        try changeStore(.insertRange, range, size: { _ in after }, makesHoles: true) { () throws(StoreError) in
-          try store.change(.insert, range)
-        }
-      }
-      return ()
+      return try move(.insert, range, pages, length: .atLeast(after), operation: .insertRange)
     }
+  }
+
+  /// Has the store move all that follows a range, after it has been made durable.
+  private func move(
+    _ change: StoreRangeChange, _ range: Range<Int64>, _ pages: ClosedRange<UInt64>, length: FileChange.Length,
+    operation: CacheError.Operation
+  ) throws(CacheError) -> Void? {
+    guard try settle(pages, isAll: true, extends: true, operation: operation, range: range) else { return nil }
+    try reshape(
+      FileChange(operation: operation, range: range, content: .unknown, length: length, pages: pages)
+    ) { [self] () throws(CacheError) in
+      let moved = Int64(range.count) * (change == .collapse ? -1 : 1)
+      try changeStore(
+        operation, range, size: { $0 + moved }, makesHoles: true, claimsEnd: true
+      ) { () throws(StoreError) in try store.change(change, range) }
+    }
+    return ()
   }
 }
 

@@ -2,44 +2,46 @@ import BackingStores
 import PageIndex
 import Primitives
 
+// What the calls that reshape a file have in common.
 extension FileCore {
-  /// Runs a body that may change the store and the cache over some pages, with nobody else doing so, and with frames for what it needs: at most two pages
+  /// Runs a body that may change the store and the cache over some pages, with no other call doing so, and with frames for what it needs: at most two pages
   /// changed in part, and nodes.
   /// - Parameters:
   ///   - shortens: the file may become shorter in the body: the gate is closed first.
-  ///   - body: nil to let go of everything, make durable what the pages hold back, and try again.
+  ///   - body: nil to let go of everything, make durable what the pages are held back for, and try again.
   func withStructure<Result>(
     _ pages: ClosedRange<UInt64>, shortens: Bool, operation: CacheError.Operation, range: Range<Int64>?,
     _ body: () throws(CacheError) -> Result?
   ) throws(CacheError) -> Result {
-    while true {
-      try settleHoldBacks()
-      if let result = try withStructureOnce(pages, shortens: shortens, operation: operation, range: range, body) {
-        return result
-      }
+    try FileCore.tryingAgain(unlessHeld: [(self, foliosAround(pages))]) { () throws(CacheError) in
+      if shortens, keeps(.gateBeforeClaims) { closeGate() }
+      defer { if shortens { index.withLock { openGateLocked() } } }
+      let frames = engine.configuration.framesOfOneCall
+      if keeps(.framesBeforeClaims) { budget.reserve(frames) }
+      defer { budget.giveBack(frames) }
+      let claim = self.claim(foliosAround(pages), .changingStore)
+      defer { letGo(claim) }
+      if !keeps(.framesBeforeClaims) { budget.reserve(frames) }
+      if shortens, !keeps(.gateBeforeClaims) { closeGate() }
+      if index.withLock({ unsafe isClosing }) { throw error(operation, range, .closed) }
+      return try body()
     }
   }
 
-  private func withStructureOnce<Result>(
-    _ pages: ClosedRange<UInt64>, shortens: Bool, operation: CacheError.Operation, range: Range<Int64>?,
-    _ body: () throws(CacheError) -> Result?
-  ) throws(CacheError) -> Result? {
-    if shortens, keeps(.gateBeforeClaims) { closeGate() }
-    defer { if shortens { index.withLock { openGateLocked() } } }
-    let frames = engine.configuration.framesOfOneCall
-    if keeps(.framesBeforeClaims) { budget.reserve(frames) }
-    defer { budget.giveBack(frames) }
-    let claim = self.claim(foliosAround(pages), .changingStore)
-    defer { letGo(claim) }
-    if !keeps(.framesBeforeClaims) { budget.reserve(frames) }
-    if shortens, !keeps(.gateBeforeClaims) { closeGate() }
-    if index.withLock({ unsafe isClosing }) { throw error(operation, range, .closed) }
-    return try body()
-  }
-
-  /// Makes what pages are held back for durable, while nothing is claimed: other files have to be claimed for it.
-  func settleHoldBacks() throws(CacheError) {
-    if index.withLock({ unsafe !holdBacks.isEmpty }) { try makeDurable(dataOnly: true) }
+  /// Runs a body until it has a result. When it has none, something that it needs in its store is held back: that is settled with nothing claimed, because other files have to be
+  /// claimed for it. Until the body has come to its end, no page is held back anew there.
+  static func tryingAgain<Result>(
+    unlessHeld parts: [(file: FileCore, pages: ClosedRange<UInt64>)], _ body: () throws(CacheError) -> Result?
+  ) throws(CacheError) -> Result {
+    if let result = try body() { return result }
+    let rounds = parts.map { file, pages in
+      file.index.withLock { unsafe file.holdBacks.beginRound(pages, upTo: .max, isExclusive: true) }
+    }
+    defer { for (part, round) in zip(parts, rounds) { part.file.endRound(round) } }
+    while true {
+      for (file, pages) in parts { try file.settleHoldBacks(pages) }
+      if let result = try body() { return result }
+    }
   }
 
   /// All pages from that of a byte on.
@@ -48,77 +50,103 @@ extension FileCore {
   }
 
   /// Has the store do something, and notes it: as a change that is not durable yet.
-  /// - Parameter size: what the store's size is afterwards. If that is more than the file's length, the caller's claim reaches to the end.
+  /// - Parameters:
+  ///   - size: what the store's size is afterwards.
+  ///   - claimsEnd: the caller's claim reaches to the end of the file.
   func changeStore(
     _ operation: CacheError.Operation, _ range: Range<Int64>?, size: (Int64) -> Int64, makesHoles: Bool,
-    _ body: () throws(StoreError) -> Void
+    claimsEnd: Bool, _ body: () throws(StoreError) -> Void
   ) throws(CacheError) {
     do throws(StoreError) { try body() } catch {
       let known = index.withLock { () -> Int64 in
         unsafe storeState.stamp = nil
         return unsafe storeState.size
       }
-      takeBackGrowth(from: known, to: size(known))
-      // Some stores do a part of it before they run out of space: what is not owed is read again, whatever it is.
-      if let range, !range.isEmpty, range.lowerBound < length {
-        let end = min(range.upperBound, length)
-        forgetUnlessOwed(pages(offset: UInt64(range.lowerBound), count: UInt64(end - range.lowerBound)))
-      }
+      if size(known) > known { takeBackGrowth(from: known, claimsEnd: claimsEnd) }
       throw self.error(operation, range, .store(error))
     }
     index.withLock {
       unsafe storeState.size = size(storeState.size)
-      unsafe storeState.noteChange()
+      noteStoreChange()
       if makesHoles { unsafe storeState.mayHaveHoles = true }
       noteChangeLocked()
     }
   }
 
-  /// A store that has run out of space may have grown on the way there: so it is cut off again.
-  ///
-  /// Where the file ends, no shorter: up to there, others may have made the store longer a moment ago, who have not noted it yet. Whoever would have made the
-  /// file longer has a claim that reaches to its end; nobody else's writes go further than that. And of what lies between, zeros in the store are no
-  /// different from none.
-  private func takeBackGrowth(from known: Int64, to wanted: Int64) {
-    let sparesOthers = keeps(.growthOfOthersSpared)
-    guard ownership == .exclusive, wanted > known || !sparesOthers, let status = try? store.status(),
-      status.size > known
-    else { return }
-    let end = sparesOthers ? length : known
+  /// A store that has run out of space may have grown on the way there: so it is cut off again where the file ends. Only with a claim to the end. Without one, another call may be
+  /// making the file longer, and its bytes would be cut off with the rest (D1); what has grown is zeros then, and stays.
+  private func takeBackGrowth(from known: Int64, claimsEnd: Bool) {
+    guard claimsEnd || !keeps(.growthOfOthersSpared) else {
+      return index.withLock { unsafe storeState.mayBeLonger = true }
+    }
+    guard ownership == .exclusive, let status = try? store.status(), status.size > known else { return }
+    let end = keeps(.growthOfOthersSpared) ? length : known
     if status.size > end { try? store.resize(to: end) }
     index.withLock { unsafe storeState.size = max(storeState.size, min(status.size, end)) }
   }
 
-  /// Counts a change that a sync must make durable. Expects the index lock held.
-  @inline(__always)
-  func noteChangeLocked() {
-    unsafe debt.changes += 1
-    if unsafe !isWatched {
-      unsafe isWatched = true
-      engine.writeback.watch(self)
+  /// Carries a structural change out. If the store refuses, what it may have done of it is read again.
+  func reshape(_ change: FileChange, changingStore: @escaping () throws(CacheError) -> Void) throws(CacheError) {
+    var isRefused = false
+    do throws(CacheError) {
+      let (_, owed) = try carryOut(change) { () throws(CacheError) in
+        isRefused = true
+        try changingStore()
+        isRefused = false
+        return change.range.count
+      }
+      // The store has zeroed its own copy of a page's part, and may lose that. Two pages at most: no room is asked for.
+      engine.dirtyBudget.giveBack(-owed)
+    } catch {
+      // Some stores do a part of it before they run out of space: what is not owed is read again, whatever it is.
+      if isRefused, change.holdsWhatItChanges, !change.range.isEmpty {
+        forgetUnlessOwed(
+          foliosAround(pages(offset: UInt64(change.range.lowerBound), count: UInt64(change.range.count))))
+      } else if isRefused, case .unknown = change.content {
+        forgetUnlessOwed(change.pages)
+      }
+      throw error
     }
   }
 
-  /// Sees to it that nothing is owed for some pages: so that they can be forgotten. The caller has claimed the pages for changing the store.
+  /// Sees to it that nothing is owed for some pages: so that they can be forgotten, or shared with another store. No flush that fails can lose any of it from then on. The caller
+  /// has claimed the pages.
   /// - Parameters:
+  ///   - mode: of the claim.
   ///   - isAll: also what is not owed for a page is made durable, such as earlier changes of the structure.
   ///   - extends: the store becomes as long as the file. The claim reaches to the end.
   /// - Returns: false if something is held back.
   func settle(
-    _ pages: ClosedRange<UInt64>, isAll: Bool = false, extends: Bool = false, operation: CacheError.Operation,
-    range: Range<Int64>
+    _ pages: ClosedRange<UInt64>, holding mode: RangeTable.Mode = .changingStore, isAll: Bool = false,
+    extends: Bool = false, operation: CacheError.Operation, range: Range<Int64>
   ) throws(CacheError) -> Bool {
+    let watch = index.withLock { unsafe durability.watch }
+    guard try writeBackClaimed(pages, holding: mode, operation: operation, range: range) else { return false }
     do throws(StoreError) {
-      return try noticingFailures { () throws(StoreError) in
-        if try writeBack(pages, holding: .changingStore) { return false }
-        if extends { try extendStore() }
-        // What the store has been given and may lose could not be given to it again.
-        if isAll || index.withLock({ pagesAreOwed(pages) }) { try flush(dataOnly: true) }
-        return true
-      }
+      if extends { try extendStore() }
+      // What the store has been given and may lose could not be given to it again.
+      if isAll || index.withLock({ isAnyOwed(pages) }) { try flush(dataOnly: true) }
+      if let loss = index.withLock({ unsafe durability.loss(since: watch) }) { throw loss }
     } catch {
       throw self.error(operation, range, .store(error))
     }
+    return true
+  }
+
+  /// Gives the store what is dirty in some claimed pages, and sees how what was on its way there has ended.
+  /// - Parameter mode: of the claim. One for reading does not keep others from taking pages to the store.
+  /// - Returns: false if something is held back.
+  func writeBackClaimed(
+    _ pages: ClosedRange<UInt64>, holding mode: RangeTable.Mode, operation: CacheError.Operation, range: Range<Int64>?
+  ) throws(CacheError) -> Bool {
+    let watch = index.withLock { unsafe durability.watch }
+    let outcome = writeBack(pages, holding: mode)
+    if mode == .reading { awaitTransfers() }
+    if let loss = outcome.refusal ?? (mode == .reading ? index.withLock { unsafe durability.loss(since: watch) } : nil)
+    {
+      throw error(operation, range, .store(loss))
+    }
+    return outcome.passedOver.isEmpty
   }
 
   /// Gives the store what is dirty in the pages that a range covers in part, before it is told to zero that part: so that after a crash no hole is there without
@@ -127,59 +155,10 @@ extension FileCore {
   func writeBackEdges(of range: Range<Int64>, operation: CacheError.Operation) throws(CacheError) -> Bool {
     for edge in [range.lowerBound, range.upperBound] where edge & Int64(frameByteCount - 1) != 0 {
       let page = UInt64(edge) >> frameShift
-      do throws(StoreError) {
-        if try writeBack(page...page, holding: .changingStore) { return false }
-      } catch {
-        throw self.error(operation, range, .store(error))
+      guard try writeBackClaimed(page...page, holding: .changingStore, operation: operation, range: range) else {
+        return false
       }
     }
     return true
-  }
-
-  private func pagesAreOwed(_ pages: ClosedRange<UInt64>) -> Bool {
-    for mark in Mark.allCases {
-      if index.next(from: pages.lowerBound, through: pages.upperBound, marked: mark) != nil { return true }
-    }
-    return false
-  }
-
-  /// Makes the store as long as the file. With a claim that reaches to the end, so that nobody else changes the store's size meanwhile.
-  func extendStore() throws(StoreError) {
-    let (size, length) = index.withLock { unsafe (storeState.size, self.length) }
-    guard size < length else { return }
-    try store.resize(to: length)
-    index.withLock {
-      unsafe storeState.size = max(storeState.size, length)
-      unsafe storeState.noteChange()
-      unsafe storeState.mayHaveHoles = true
-    }
-  }
-
-  /// Publishes a length, unless the file is longer already.
-  /// - Parameter changingStore: has the store do it, once everything is in hand.
-  func publish(
-    grownLength length: Int64, operation: CacheError.Operation, changingStore: () throws(CacheError) -> Void
-  ) throws(CacheError) {
-    var change = PreparedChange(self)
-    var isStoreChanged = false
-    while true {
-      index.lock()
-      let nodes = index.nodesToCover(pages: pageCount(length))
-      guard change.nodes.count >= nodes else {
-        index.unlock()
-        try prepare(&change, nodes: nodes, operation: operation, range: 0..<length)
-        continue
-      }
-      guard isStoreChanged else {
-        index.unlock()
-        try changingStore()
-        isStoreChanged = true
-        continue
-      }
-      index.cover(pages: pageCount(length), reserve: &change.nodes)
-      publishLocked(length: max(length, self.length))
-      index.unlock()
-      return
-    }
   }
 }

@@ -59,11 +59,15 @@ extension CachedFile {
     fromAbsoluteOffset offset: Int64, count: Int
   ) async throws(CacheError) -> [UInt8] {
     let range = try checked(.read, offset: offset, count: count)
-    let wanted = try lengthWithinFile(range)
-    let memory = unsafe TemporaryMemory.allocate(byteCount: wanted)
-    defer { unsafe TemporaryMemory.deallocate(memory) }
-    let done = try await unsafe read(fromAbsoluteOffset: offset, into: memory)
-    return unsafe [UInt8](memory[..<done])
+    while true {
+      let asked = try capacity(for: range)
+      if asked == 0 { return [] }
+      let memory = unsafe TemporaryMemory.allocate(byteCount: asked)
+      defer { unsafe TemporaryMemory.deallocate(memory) }
+      let done = try await unsafe read(fromAbsoluteOffset: offset, into: memory)
+      // See `capacity`.
+      if asked == count || done < asked { return unsafe [UInt8](memory[..<done]) }
+    }
   }
 
   /// The file's bytes in chunks, in order.

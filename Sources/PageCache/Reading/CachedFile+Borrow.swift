@@ -72,14 +72,18 @@ extension CachedFile {
   private func borrow(offset: Int64, count wanted: Int) -> Loan? {
     guard wanted > 0, let record = ThreadRecord.fast(slot: slotNumber), !record.isInside else { return nil }
     record.enter(clock)
-    let loan = borrow(FileWords(word: active.loadRelaxed()), offset: UInt64(bitPattern: offset), count: wanted)
+    var isMarked = false
+    let loan = borrow(
+      FileWords(word: active.loadRelaxed()), offset: UInt64(bitPattern: offset), count: wanted, &isMarked)
     record.exit()
+    // Who takes a mark off has more brought (L16).
+    if isMarked { readAhead?.reached(UInt64(bitPattern: offset) >> UInt64(engine.pool.frameShift), in: keepsWords) }
     if loan != nil { record.counter(Counter.borrows).addAsOnlyWriter(1) }
     return loan
   }
 
   @inline(__always)
-  private func borrow(_ words: FileWords, offset: UInt64, count wanted: Int) -> Loan? {
+  private func borrow(_ words: FileWords, offset: UInt64, count wanted: Int, _ isMarked: inout Bool) -> Loan? {
     let size = words.size.loadAcquire()
     guard offset < size else { return nil }
     let count = min(UInt64(wanted), size - offset)
@@ -90,7 +94,7 @@ extension CachedFile {
     let slotByteCount = (1 as UInt64) &<< location.shift
     let within = offset & (slotByteCount &- 1)
     guard count <= slotByteCount &- within else { return nil }
-    if !entry.isAccessed { _ = location.noteAccess() }
+    if !entry.isAccessed { isMarked = location.noteAccess() }
     let head = entry.headFrame(shift: Int(truncatingIfNeeded: words.frameShift))
     let folio = frames[head]
     guard folio.tryTakeReference() else { return nil }
@@ -108,26 +112,38 @@ extension CachedFile {
   }
 
   /// Fills what is missing and borrows; copies what does not lie in one folio.
+  ///
+  /// How long the file is, is decided by the read, and not by a look before it: a write that makes the file longer may come between them, and what was lent would be cut off at the
+  /// old end with the new bytes in it (D17). So more is asked for than there seems to be, and if there is as much, the file has grown.
   @inline(never)
   private func lendSlowly(offset: Int64, count: Int) throws(CacheError) -> Loan {
     let range = try checked(.borrow, offset: offset, count: count)
     let file = try file(.borrow, range)
-    let size = UInt64(file.length)
-    guard UInt64(offset) < size, count > 0 else {
-      return unsafe copied(UnsafeRawBufferPointer(start: nil, count: 0), capacity: 0)
-    }
-    let available = Int(min(UInt64(count), size - UInt64(offset)))
-    if let loan = try fillAndBorrow(file, offset: offset, count: available) { return loan }
-    let most = CachedFile.largestAllocation
-    guard available <= most else { throw error(.borrow, range, .countTooLarge(available, most: most)) }
-    engine.domain.record().counter(Counter.borrowCopies).addAsOnlyWriter(1)
-    let copy = unsafe TemporaryMemory.allocate(byteCount: available)
-    do {
-      let done = try unsafe read(fromAbsoluteOffset: offset, into: copy)
-      return unsafe copied(UnsafeRawBufferPointer(start: copy.baseAddress, count: done), capacity: available)
-    } catch {
+    while true {
+      let available = max(0, min(range.upperBound, file.length) - offset)
+      guard available > 0 else {
+        return unsafe copied(UnsafeRawBufferPointer(start: nil, count: 0), capacity: 0)
+      }
+      let asked = Int(min(Int64(count), available + 1))
+      if let loan = try fillAndBorrow(file, offset: offset, count: asked) {
+        if unsafe asked == count || loan.bytes.count < asked { return loan }
+        giveBack(loan)
+        continue
+      }
+      let most = CachedFile.largestAllocation
+      guard asked <= most else { throw error(.borrow, range, .countTooLarge(Int(available), most: most)) }
+      engine.domain.record().counter(Counter.borrowCopies).addAsOnlyWriter(1)
+      let copy = unsafe TemporaryMemory.allocate(byteCount: asked)
+      do throws(CacheError) {
+        let done = try unsafe read(fromAbsoluteOffset: offset, into: copy)
+        if asked == count || done < asked {
+          return unsafe copied(UnsafeRawBufferPointer(start: copy.baseAddress, count: done), capacity: asked)
+        }
+      } catch {
+        unsafe TemporaryMemory.deallocate(copy)
+        throw error
+      }
       unsafe TemporaryMemory.deallocate(copy)
-      throw error
     }
   }
 
@@ -138,7 +154,8 @@ extension CachedFile {
   /// What the slow path reserved is given back before the caller's closure runs: it may take its time, and borrow more.
   private func fillAndBorrow(_ file: FileCore, offset: Int64, count: Int) throws(CacheError) -> Loan? {
     guard count <= maximumAtomicLength else { return nil }
-    let slow = SlowRead(file, offset: UInt64(offset), count: UInt64(count), operation: .borrow)
+    let slow = SlowRead(
+      file, offset: UInt64(offset), count: UInt64(count), operation: .borrow, readAhead: readAhead)
     countSlowRead(count)
     slow.begin()
     defer { slow.release() }

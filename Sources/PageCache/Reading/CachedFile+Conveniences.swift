@@ -25,17 +25,21 @@ extension CachedFile {
   /// - Throws: as a read into a buffer; `.countTooLarge` if the file has more than 1 GiB of what is wanted.
   /// - Cost: as a read into a buffer, and an allocation.
   public func read(fromAbsoluteOffset offset: Int64, count: Int) throws(CacheError) -> [UInt8] {
-    let wanted = try lengthWithinFile(checked(.read, offset: offset, count: count))
-    // Not by way of the initialiser: all arrays of no elements are one, and it would write to that.
-    if wanted == 0 { return [] }
-    var failure: CacheError?
-    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: wanted) { memory, count in
-      do throws(CacheError) {
-        count = try unsafe read(fromAbsoluteOffset: offset, into: UnsafeMutableRawBufferPointer(memory))
-      } catch { failure = error }
+    let range = try checked(.read, offset: offset, count: count)
+    while true {
+      let asked = try capacity(for: range)
+      // Not by way of the initialiser: all arrays of no elements are one, and it would write to that.
+      if asked == 0 { return [] }
+      var failure: CacheError?
+      let bytes = unsafe [UInt8](unsafeUninitializedCapacity: asked) { memory, count in
+        do throws(CacheError) {
+          count = try unsafe read(
+            fromAbsoluteOffset: offset, into: UnsafeMutableRawBufferPointer(start: memory.baseAddress, count: asked))
+        } catch { failure = error }
+      }
+      if let failure { throw failure }
+      if asked == count || bytes.count < asked { return bytes }
     }
-    if let failure { throw failure }
-    return bytes
   }
 
   /// Reads into several buffers, one after the other, as preadv(2) does. Up to the atomic length, all of it is of one instant (P1).
@@ -63,12 +67,16 @@ extension CachedFile {
   /// What the cache allocates for one call at most: an allocation that fails ends the program.
   static var largestAllocation: Int { 1 << 30 }
 
-  /// How much of a range the file has now, so that nobody's large count becomes a large allocation.
-  func lengthWithinFile(_ range: Range<Int64>) throws(CacheError) -> Int {
+  /// Memory for a read of a range into new memory, so that no large count becomes a large allocation: for what the file has of it now, and a byte more, if more is wanted.
+  ///
+  /// How long the file is, is decided by the read: a write may make it longer before that. If a read fills memory that is less than was wanted, there may be more, and the caller reads
+  /// once more. One that took what fits would return new bytes up to the old end, which is no state that the file had (D17).
+  /// - Returns: 0 if the file ends before the range, or the range is empty.
+  func capacity(for range: Range<Int64>) throws(CacheError) -> Int {
     let size = try file(.read, range).length
     let length = Int(max(0, min(range.upperBound, size) - range.lowerBound))
     let most = CachedFile.largestAllocation
     guard length <= most else { throw error(.read, range, .countTooLarge(length, most: most)) }
-    return length
+    return length == 0 ? 0 : min(range.count, length + 1)
   }
 }

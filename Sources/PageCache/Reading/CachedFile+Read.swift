@@ -229,8 +229,7 @@ extension CachedFile {
       if copied >= 0 { return copied }
     }
     let slow = SlowRead(
-      file, offset: offset, count: UInt64(count), operation: .read, readAhead: hasBrought ? nil : readAhead,
-      hasBrought: hasBrought)
+      file, offset: offset, count: UInt64(count), operation: .read, readAhead: readAhead, hasBrought: hasBrought)
     slow.begin()
     defer { slow.release() }
     while true {

@@ -136,7 +136,9 @@ enum Hit {
       sink.rewind()
       unsafe copy(words, scratch: record.scratch, slots: slots, offset: offset, count: count, into: &sink)
       acquireFence()
-      if !keeps(.sizeCheckedAgain) || limit.loadRelaxed() == size,
+      // Acquire pairs with the release in `FileCore.publishLocked(length:)`. A length, unlike the size, can go away and come back within one section: T1 reads 256 bytes beside a closed gate,
+      // T2 cuts the file to 100 and makes it 256 again. The words below are then not older than that: T1 sees that the slots have changed (D19).
+      if !keeps(.sizeCheckedAgain) || limit.loadAcquire() == size,
         unsafe !keeps(.entriesCheckedAgain) || areUnchanged(record.scratch, slots: slots)
       {
         return Int(count)

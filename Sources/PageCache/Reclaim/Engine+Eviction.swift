@@ -199,7 +199,7 @@ extension Engine {
     at first: PageIndex.Found, through last: UInt64, in file: FileCore
   ) -> (isChanging: Bool, isOwed: Bool, accessed: Int) {
     var (isChanging, isOwed, accessed) = (false, false, 0)
-    let mayOwe = unsafe keeps(.owedStays) && file.debt.pages > 0
+    let mayOwe = unsafe keeps(.owedStays) && file.durability.pages > 0
     forEachSlot(from: first, through: last, in: file.index) { slot in
       if slot.entry.isChanging { isChanging = true }
       if mayOwe, file.isOwed(slot.location, page: slot.page) { isOwed = true }

@@ -87,7 +87,9 @@ extension Engine {
       if pool.reclaimRetired(waiting: true) + evicted > 0 { hasDone = true }
       if missing <= 0 { return hasDone }
       if evicted == 0 {
-        for file in openFiles where file.index.withLock({ unsafe file.debt.dirtyPages > 0 }) { writeback.start(file) }
+        for file in openFiles where file.index.withLock({ unsafe file.durability.dirtyPages > 0 }) {
+          writeback.start(file)
+        }
         return hasDone
       }
     }

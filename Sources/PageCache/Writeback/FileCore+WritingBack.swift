@@ -7,20 +7,29 @@ extension FileCore {
   /// Pages that are given to the store in one call, at most; more only for one slot that covers more.
   private static var batchPages: UInt64 { 256 }
 
+  /// What came of giving dirty pages to the store.
+  struct WriteBackOutcome {
+    var passedOver = HoldBacks<DurabilityPoint>.PassedOver()
+    /// The first refusal.
+    var refusal: StoreError?
+
+    mutating func add(_ other: WriteBackOutcome) {
+      passedOver = other.passedOver.isEmpty ? passedOver : other.passedOver
+      refusal = refusal ?? other.refusal
+    }
+  }
+
   /// Gives dirty pages to the store, in order, each once; neighbours together.
   ///
-  /// A page that becomes dirty again behind the point that this has reached is left to the next. What the store refuses stays dirty, and the failure is
-  /// noted for every handle.
+  /// Pages that are held back are passed over. What the store refuses stays dirty, and is noted for every handle; what lies behind it is given to the store all the same. A
+  /// page that becomes dirty again behind the point that this has reached is left to the next.
   /// - Parameters:
-  ///   - pages: which; whole folios around the dirty ones among them may be written.
+  ///   - pages: which; whole slots around the dirty ones among them may be written.
   ///   - holding: the caller's claim on the pages: one for reading does not mind; one for changing the store is enough, and no other is made.
-  /// - Returns: whether pages were passed over because they are held back.
-  /// - Throws: the store's error; pages behind the one that failed have not been tried.
-  @discardableResult
-  func writeBack(_ pages: ClosedRange<UInt64>, holding mode: RangeTable.Mode? = nil) throws(StoreError) -> Bool {
+  func writeBack(_ pages: ClosedRange<UInt64>, holding mode: RangeTable.Mode? = nil) -> WriteBackOutcome {
+    var outcome = WriteBackOutcome()
     var page = pages.lowerBound
     var staging = Staging()
-    var isHeldBack = false
     while page <= pages.upperBound {
       index.lock()
       guard let found = index.next(from: page, through: pages.upperBound, marked: .dirty) else {
@@ -30,121 +39,146 @@ extension FileCore {
       let last = max(found.lastPage, min(pages.upperBound, found.page + FileCore.batchPages - 1))
       let claim =
         mode == .changingStore ? nil : claimLocked(found.page...last, .writingBack, isUrgent: mode == .reading)
-      let batch = gather(from: found.page, through: last)
+      var batch = gather(from: found.page, through: last, &outcome.passedOver)
       index.unlock()
-      let outcome = write(batch, &staging)
-      if let claim { letGo(claim) }
-      if let failure = outcome { throw failure }
-      isHeldBack = isHeldBack || batch.isHeldBack
-      if batch.slots.isEmpty, batch.isChanging {
-        // Somebody is in the middle of changing it: for as long as a copy takes.
-        sleepNanoseconds(20_000)
-        continue
+      if let failure = write(&batch, &staging, &outcome.passedOver) {
+        // One attempt, one failure to tell of.
+        if outcome.refusal == nil { index.withLock { unsafe durability.failures.add(failure) } }
+        outcome.refusal = outcome.refusal ?? failure
       }
+      if let claim { letGo(claim) }
       page = batch.next
+      // For as long as a copy takes.
+      if batch.isBusy { sleepNanoseconds(20_000) }
     }
-    return isHeldBack
+    return outcome
   }
 
   private struct Batch {
     /// Neighbours: first page and pages of each slot.
     var slots: [(page: UInt64, count: UInt64)] = []
-    /// Their number among the file's transfers.
-    var transfer: UInt64?
+    var transfer: Durability.Transfer?
     /// Where to go on.
     var next: UInt64
-    var isHeldBack = false
-    var isChanging = false
+    /// The first page is in the middle of being changed.
+    var isBusy = false
+
+    var end: UInt64 { slots.last.map { $0.page + $0.count } ?? 0 }
   }
 
-  /// Takes a run of dirty slots over: from here on they count as written. Expects the index lock held, and a claim for writing back.
+  /// Takes a run of dirty slots over: they are in a transfer from here on. Expects the index lock held, and a claim for writing back.
   ///
-  /// Clear first, read then (R5): whoever changes the page from now on makes it dirty again.
-  private func gather(from first: UInt64, through last: UInt64) -> Batch {
+  /// Clear first, read then (R5): a change from now on makes the page dirty again.
+  private func gather(
+    from first: UInt64, through last: UInt64, _ passedOver: inout HoldBacks<DurabilityPoint>.PassedOver
+  ) -> Batch {
     var batch = Batch(next: first)
     while batch.next <= last, let found = index.next(from: batch.next, through: last, marked: .dirty) {
-      if let end = batch.slots.last.map({ $0.page + $0.count }), end != found.page { break }
+      if !batch.slots.isEmpty, batch.end != found.page { break }
       if found.entry.isChanging {
-        batch.isChanging = true
+        batch.isBusy = batch.slots.isEmpty
         break
       }
-      if isHeldBack(found) {
-        batch.isHeldBack = true
+      if unsafe holdBacks.isHeld(found.page...found.lastPage, into: &passedOver) {
         guard batch.slots.isEmpty else { break }
         batch.next = found.lastPage + 1
         continue
       }
-      unsafe changeMarks(
-        found.location, page: found.page, add: MarkSet(debt.writtenMark),
-        remove: keeps(.clearThenRead) ? MarkSet(.dirty) : [])
-      if unsafe debt.writtenSince == nil { unsafe debt.writtenSince = monotonicNanoseconds() }
+      var change = unsafe durability.marksWhenTaken
+      if !keeps(.clearThenRead) { change.remove = [] }
+      changeMarks(found.location, page: found.page, change)
+      noteWrittenTime()
       batch.slots.append((found.page, found.pageCount))
       batch.next = found.lastPage + 1
     }
-    if let first = batch.slots.first, let last = batch.slots.last {
-      batch.transfer = unsafe transfers.begin(first.page...last.page + last.count - 1)
+    if let first = batch.slots.first {
+      batch.transfer = unsafe durability.beginTransfer(first.page...batch.end - 1)
+    } else if !batch.isBusy {
+      // Nothing more here: the caller is done with the window.
+      batch.next = max(batch.next, last + 1)
     }
-    // Nothing more here: whoever called is done with the window.
-    if batch.slots.isEmpty, !batch.isChanging { batch.next = max(batch.next, last + 1) }
     return batch
   }
 
-  private func isHeldBack(_ found: PageIndex.Found) -> Bool {
-    guard unsafe !holdBacks.isEmpty else { return false }
-    for page in found.page...found.lastPage {
-      guard let holdBack = unsafe holdBacks[page] else { continue }
-      guard holdBack.points.allSatisfy(\.isReached) else { return true }
-      unsafe holdBacks[page] = nil
-    }
-    return false
-  }
-
-  /// Writes a batch. Returns what went wrong.
-  private func write(_ batch: Batch, _ staging: inout Staging) -> StoreError? {
-    guard let firstSlot = batch.slots.first, let lastSlot = batch.slots.last else { return nil }
+  /// Writes a batch. Where to go on is changed to behind a page that the store has refused.
+  /// - Returns: what the store has refused.
+  private func write(
+    _ batch: inout Batch, _ staging: inout Staging, _ passedOver: inout HoldBacks<DurabilityPoint>.PassedOver
+  ) -> StoreError? {
+    guard let firstSlot = batch.slots.first, let transfer = batch.transfer else { return nil }
     let start = Int64(firstSlot.page << frameShift)
-    let slotsEnd = Int64((lastSlot.page + lastSlot.count) << frameShift)
-    let memory = unsafe staging.memory(of: Int(Int64((lastSlot.page + lastSlot.count) << frameShift) - start))
+    let memory = unsafe staging.memory(of: Int((batch.end - firstSlot.page) << frameShift))
+    let base = unsafe memory.baseAddress.unsafelyUnwrapped
     for (page, count) in batch.slots.dropLast() {
-      unsafe snapshot(page, count, into: memory.baseAddress.unsafelyUnwrapped + Int(Int64(page << frameShift) - start))
+      unsafe snapshot(page, count, into: base + Int(Int64(page << frameShift) - start))
     }
     // The page in which the file ends, and how far it goes, of one instant: a write that makes the file longer may be changing both.
+    let lastSlot = batch.slots[batch.slots.count - 1]
+    let slotsEnd = Int64(batch.end << frameShift)
     var known: Int64
     repeat {
       known = length
-      unsafe snapshot(
-        lastSlot.page, lastSlot.count,
-        into: memory.baseAddress.unsafelyUnwrapped + Int(Int64(lastSlot.page << frameShift) - start))
+      unsafe snapshot(lastSlot.page, lastSlot.count, into: base + Int(Int64(lastSlot.page << frameShift) - start))
     } while known < slotsEnd && length != known
+    // T1 has taken a page. T2 writes to it, held back until a point. T1 copies it, with T2's bytes in it. So what is held back is looked at again now: T2 has published its bytes and
+    // held them back under one hold of the lock. (D4)
+    let taken = index.withLock { keepUnheld(&batch, &passedOver) }
     // The claim keeps the file from becoming shorter than what is dirty.
-    let end = max(start, min(slotsEnd, known))
+    let end = max(start, min(Int64(batch.end << frameShift), known))
     let bytes = unsafe UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(memory)[..<Int(end - start)])
-    let (written, failure) = unsafe writeAll(bytes, at: start)
+    let (written, failure) = batch.slots.isEmpty ? (0, nil) : unsafe writeAll(bytes, at: start)
     domain.record().counter(Counter.writtenBackBytes).addAsOnlyWriter(UInt64(written))
     index.withLock {
       noteWritten(through: start + Int64(written), count: written)
-      for (page, count) in batch.slots {
+      // What a flush that failed meanwhile may have lost is dirty already.
+      _ = unsafe durability.endTransfer(transfer)
+      var refused: UInt64?
+      for (page, count) in taken {
         // The whole slot, or it is dirty again.
-        let isWritten = min(Int64((page + count) << frameShift), end) <= start + Int64(written)
-        restore(page, count, isWritten: isWritten)
+        let isWritten = page < batch.end && min(Int64((page + count) << frameShift), end) <= start + Int64(written)
+        restore(page, count, as: isWritten ? .written : .dirty)
+        if !isWritten, refused == nil { refused = page + count }
       }
-      if let failure { unsafe failures.add(failure) }
-      if let transfer = batch.transfer { unsafe transfers.end(transfer) }
-      if unsafe waitingForTransfers > 0 { index.broadcast() }
+      if let failure {
+        unsafe durability.noteLoss(failure)
+        batch.next = refused ?? batch.next
+      }
+      if unsafe waitingForTransfers > 0 || holdBacks.waitingWriters > 0 { index.broadcast() }
     }
     return failure
   }
 
-  /// What was given to the store while a flush began is not covered by it: so it is marked for the epoch that is now. What was not, is dirty again.
-  private func restore(_ first: UInt64, _ count: UInt64, isWritten: Bool) {
+  /// Shortens a batch to what is not held back, and lets go of the hold-backs of that. Expects the index lock held.
+  /// - Returns: all slots that were taken.
+  private func keepUnheld(
+    _ batch: inout Batch, _ passedOver: inout HoldBacks<DurabilityPoint>.PassedOver
+  ) -> [(page: UInt64, count: UInt64)] {
+    let taken = batch.slots
+    guard unsafe !holdBacks.isEmpty, keeps(.holdBacksSeenAgain) else { return taken }
+    if let held = taken.firstIndex(where: {
+      unsafe holdBacks.isHeld($0.page...$0.page + $0.count - 1, into: &passedOver)
+    }) {
+      batch.next = taken[held].page + taken[held].count
+      // What lies behind it is dirty again, and gathered anew.
+      batch.slots.removeSubrange(held...)
+    }
+    for (page, count) in batch.slots {
+      for page in page..<page + count { unsafe holdBacks.remove(page) }
+    }
+    return taken
+  }
+
+  /// How what was taken stands now. What was given to the store while a flush began is not covered by it: so it is marked for the epoch that is now.
+  private func restore(_ first: UInt64, _ count: UInt64, as standing: Durability.Standing) {
     var page = first
     let last = first + count - 1
     while page <= last, let found = index.next(from: page, through: last) {
       page = found.lastPage + 1
       guard found.entry.isFolio else { continue }
-      let added =
-        isWritten ? markWritten(found.location, page: found.page) : markDirty(found.location, page: found.page)
-      if !keeps(.clearThenRead), isWritten { changeMarks(found.location, page: found.page, remove: MarkSet(.dirty)) }
+      let added = mark(found.location, page: found.page, as: standing)
+      if !keeps(.clearThenRead), standing == .written {
+        changeMarks(found.location, page: found.page, .init(add: [], remove: MarkSet(.dirty)))
+      }
       // It was owed all the while; but for what a flush has cleared meanwhile.
       engine.dirtyBudget.giveBack(-added)
     }
@@ -154,7 +188,7 @@ extension FileCore {
   func noteWritten(through end: Int64, count: Int) {
     guard count > 0 else { return }
     unsafe storeState.size = max(storeState.size, end)
-    unsafe storeState.noteChange()
+    noteStoreChange()
   }
 
   /// Gives bytes to the store, on this thread, until it has all of them or refuses.

@@ -68,11 +68,11 @@ final class Writeback: Sendable {
 
   private func look(at file: FileCore, now: UInt64) {
     let (isDue, isDone) = file.index.withLock { () -> (Bool, Bool) in
-      let debt = unsafe file.debt
       if file.owesNothing { return (false, true) }
+      let durability = unsafe file.durability
       let since =
-        unsafe [debt.dirtySince, debt.writtenSince, file.storeState.changedSince].compactMap(\.self).min() ?? now
-      return (since + ageNanoseconds <= now && debt.retryTime <= now, false)
+        [durability.dirtySince, durability.writtenSince, durability.changedSince].compactMap(\.self).min() ?? now
+      return unsafe (since + ageNanoseconds <= now && file.background.retryTime <= now, false)
     }
     if isDone { return forgetIfDone(file) }
     if isDue || file.engine.dirtyBudget.used > file.engine.dirtyBudget.backgroundLimit { start(file) }
@@ -93,11 +93,10 @@ final class Writeback: Sendable {
   /// Starts a job for a file, if there is none.
   func start(_ file: FileCore) {
     let starts = file.index.withLock { () -> Bool in
-      guard unsafe !file.debt.hasJob, unsafe !file.isClosing, unsafe file.debt.retryTime <= monotonicNanoseconds()
-      else {
-        return false
-      }
-      unsafe file.debt.hasJob = true
+      guard unsafe !file.background.hasJob, unsafe !file.isClosing,
+        unsafe file.background.retryTime <= monotonicNanoseconds()
+      else { return false }
+      unsafe file.background.hasJob = true
       return true
     }
     guard starts else { return }
@@ -109,12 +108,12 @@ final class Writeback: Sendable {
         if file.ownership == .exclusive { file.store.dropBehind(0..<file.length) }
       } catch { failure = error }
       file.index.withLock {
-        unsafe file.debt.hasJob = false
+        unsafe file.background.hasJob = false
         if let failure {
           // Not at once again: what failed now will fail then. Who waits for room is told.
-          unsafe file.debt.retryTime = monotonicNanoseconds() + Writeback.retryNanoseconds
-          unsafe file.debt.failedJobs += 1
-          unsafe file.debt.lastJobError = failure
+          unsafe file.background.retryTime = monotonicNanoseconds() + Writeback.retryNanoseconds
+          unsafe file.background.failedJobs += 1
+          unsafe file.background.lastError = failure
         }
         file.index.broadcast()
       }

@@ -35,7 +35,9 @@ extension CachedFile {
     guard range.lowerBound >= 0 else { throw error(.flush, range, .badRange(range)) }
     guard !range.isEmpty else { return }
     do throws(CacheError) {
-      try file.makeDurable(pages: file.pages(offset: UInt64(range.lowerBound), count: UInt64(range.count)))
+      try file.makeDurable(
+        pages: file.pages(offset: UInt64(range.lowerBound), count: UInt64(range.count)), dataOnly: true,
+        operation: .flush)
     } catch {
       try report(file, .flush)
       throw error
@@ -49,17 +51,14 @@ extension CachedFile {
   /// - Cost: a lock.
   public func durabilityPoint() throws(CacheError) -> DurabilityPoint {
     let file = try file(.holdBack)
-    return file.index.withLock {
-      unsafe file.debt.hasPoints = true
-      return unsafe DurabilityPoint(file: file, change: file.debt.changes)
-    }
+    return DurabilityPoint(file: file, change: file.index.withLock { unsafe file.durability.makePoint() })
   }
 
   /// Tells of the failures since this handle was last told, once.
   func report(_ file: FileCore, _ operation: CacheError.Operation) throws(CacheError) {
     let (failures, before) = file.index.withLock { () -> ([StoreError], Int) in
-      defer { unsafe failureCursor = file.failures.count }
-      return unsafe file.failures.since(failureCursor)
+      defer { unsafe failureCursor = file.durability.failures.count }
+      return unsafe file.durability.failures.since(failureCursor)
     }
     guard !failures.isEmpty || before > 0 else { return }
     throw error(operation, nil, .writeBackFailed(failures, before: before))

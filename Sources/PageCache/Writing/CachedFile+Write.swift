@@ -96,8 +96,8 @@ extension CachedFile {
   /// Makes a point durable now, where bytes cannot be held back until it is.
   private func settle(_ point: DurabilityPoint, for file: FileCore, _ range: Range<Int64>) throws(CacheError) {
     guard point.file.engine === engine else { throw error(.write, range, .differentCaches) }
-    guard !point.isReached, durability == .writeThrough || point.file === file else { return }
-    try point.file.makeDurable(dataOnly: true)
+    guard durability == .writeThrough || point.file === file else { return }
+    try point.makeDurable()
   }
 
   /// The file, if this handle may change it.

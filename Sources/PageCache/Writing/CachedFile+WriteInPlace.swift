@@ -46,9 +46,9 @@ extension FileCore {
     index.lock()
     defer { index.unlock() }
     guard let run = slotRun(offset: offset, count: UInt64(bytes.count), mode: .changingCache),
-      unsafe engine.dirtyBudget.takeIfAny(run.unowedPages, owned: debt.pages)
+      unsafe engine.dirtyBudget.takeIfAny(run.unowedPages, owned: durability.pages)
     else { return false }
-    let owed = unsafe change(run, offset: offset, bytes, claim: nil, debt: .dirty)
+    let owed = unsafe markUnlessLent(run) ? change(run, offset: offset, bytes, isClaimed: false, as: .dirty) : nil
     engine.dirtyBudget.giveBack(run.unowedPages - (owed ?? 0))
     return owed != nil
   }
@@ -57,8 +57,14 @@ extension FileCore {
   func writeThroughInPlace(offset: UInt64, _ bytes: UnsafeRawBufferPointer) throws(CacheError) -> Bool {
     index.lock()
     guard let run = slotRun(offset: offset, count: UInt64(bytes.count), mode: .changingStore),
-      unsafe engine.dirtyBudget.takeIfAny(run.unowedPages, owned: debt.pages)
+      unsafe engine.dirtyBudget.takeIfAny(run.unowedPages, owned: durability.pages)
     else {
+      index.unlock()
+      return false
+    }
+    // From here on none of the folios is lent before the cache has what the store has been given: a loan would keep the cache from being changed.
+    guard freeze(run) else {
+      engine.dirtyBudget.giveBack(run.unowedPages)
       index.unlock()
       return false
     }
@@ -68,37 +74,64 @@ extension FileCore {
     let claim = claimLocked(foliosAround(pages(offset: offset, count: UInt64(bytes.count))), .changingStore)
     // Owed from here on, and on their way, so that they are not evicted while the store works.
     let before = markAll(run)
-    let transfer = unsafe transfers.begin(claim.pages)
+    let transfer = unsafe durability.beginTransfer(run.firstPage...(offset + UInt64(bytes.count) - 1) >> frameShift)
     index.unlock()
     let (written, refusal) = unsafe writeAll(bytes, at: range.lowerBound)
     index.lock()
     noteWritten(through: range.lowerBound + Int64(written), count: written)
-    unsafe transfers.end(transfer)
-    if unsafe waitingForTransfers > 0 { index.broadcast() }
-    var owed: Int?
+    let standing = endTransferLocked(transfer)
+    let owed: Int
     if written > 0 {
-      // Only a borrower can have come in between.
+      forEach(run) { location, _, number in if keeps(.marksOnAll) || number == 0 { mark(location) } }
+      // Keeps the marks before the bytes (R13).
+      if keeps(.markFence) { sequentialFence() }
       owed = unsafe change(
-        run, offset: offset, UnsafeRawBufferPointer(rebasing: bytes[..<written]), claim: claim, debt: .written)
+        run, offset: offset, UnsafeRawBufferPointer(rebasing: bytes[..<written]), isClaimed: true, as: standing)
+    } else {
+      // A flush meanwhile has left the marks of what was on its way: they are for the next one now.
+      owed = markAll(run)
     }
-    // A flush meanwhile has left the marks of what was on its way: they are for the next one now.
-    engine.dirtyBudget.giveBack(run.unowedPages - before - (owed ?? markAll(run)))
+    engine.dirtyBudget.giveBack(run.unowedPages - before - owed)
+    forEachHead(run) { pool.table[$0].thaw(to: 1) }
     let calls = letGoLocked(claim)
     index.unlock()
     for call in calls { call() }
-    if let refusal {
-      guard written > 0 else { throw error(.write, range, .store(refusal)) }
-      // Whoever has borrowed goes the long way, and meets the store's refusal there.
-      guard owed != nil else { return false }
-      throw error(.write, range, .partlyWritten(written, refusal))
+    if let refusal { throw error(.write, range, written > 0 ? .partlyWritten(written, refusal) : .store(refusal)) }
+    return true
+  }
+
+  /// Freezes the counts of the folios of a run, so that none of them is lent.
+  /// - Returns: false, having frozen none, if one is lent already.
+  private func freeze(_ run: SlotRun) -> Bool {
+    guard keeps(.loansRespected) else { return true }
+    var frozen = 0
+    var isLent = false
+    forEachHead(run) { head in
+      if isLent { return }
+      if pool.table[head].freeze(expecting: 1) { frozen += 1 } else { isLent = true }
     }
-    return owed != nil
+    guard isLent else { return true }
+    forEachHead(run) { head in
+      if frozen > 0 { pool.table[head].thaw(to: 1) }
+      frozen -= 1
+    }
+    return false
+  }
+
+  @inline(__always)
+  private func forEachHead(_ run: SlotRun, _ body: (UInt64) -> Void) {
+    var last: UInt64?
+    forEach(run) { location, _, _ in
+      let head = location.entry.headFrame(shift: pool.frameShift)
+      if head != last { body(head) }
+      last = head
+    }
   }
 
   /// Marks what is about to be given to the store as if it had been. Returns by how many the pages that owe something have become more.
   private func markAll(_ run: SlotRun) -> Int {
     var more = 0
-    forEach(run) { location, page, _ in more += markWritten(location, page: page) }
+    forEach(run) { location, page, _ in more += mark(location, page: page, as: .written) }
     return more
   }
 
@@ -135,7 +168,7 @@ extension FileCore {
     }
     // By page number from here on, as the index counts.
     let location = PageIndex.Location(slot: first.slot, entry: first.entry, shift: shift - frameShift)
-    let owesAny = unsafe debt.pages > 0
+    let owesAny = unsafe durability.pages > 0
     var run = SlotRun(
       first: location, count: Int(more) + 1, firstPage: firstPage & ~(1 << location.shift - 1), unowedPages: 0)
     var unowed = 0
@@ -154,26 +187,25 @@ extension FileCore {
     return run
   }
 
-  /// Marks, copies and publishes. Expects the index lock held, since the slots were found or with the pages claimed. A long copy is made without it, with the
+  /// Copies and publishes what has been marked. Expects the index lock held, since the slots were found or with the pages claimed. A long copy is made without it, with the
   /// pages claimed.
-  /// - Parameter claim: the caller's, if there is one.
-  /// - Returns: by how many the pages that owe something have become more; nil if somebody has borrowed one: nothing has changed.
+  /// - Parameter isClaimed: the caller has claimed the pages.
+  /// - Returns: by how many the pages that owe something have become more.
   private func change(
-    _ run: SlotRun, offset: UInt64, _ bytes: UnsafeRawBufferPointer, claim: RangeClaim?, debt: ChangeDebt
-  ) -> Int? {
-    guard markUnlessLent(run) else { return nil }
+    _ run: SlotRun, offset: UInt64, _ bytes: UnsafeRawBufferPointer, isClaimed: Bool,
+    as standing: Durability.Standing
+  ) -> Int {
     guard bytes.count > FileCore.mostWithLock else {
       unsafe copy(bytes, offset: offset, into: run)
-      return publish(run, debt: debt)
+      return publish(run, as: standing)
     }
     // Nothing is in the way, so this does not wait: what is marked must not.
     let own =
-      claim == nil
-      ? claimLocked(run.firstPage...(offset + UInt64(bytes.count) - 1) >> frameShift, .changingCache) : nil
+      isClaimed ? nil : claimLocked(run.firstPage...(offset + UInt64(bytes.count) - 1) >> frameShift, .changingCache)
     index.unlock()
     unsafe copy(bytes, offset: offset, into: run)
     index.lock()
-    let owed = publish(run, debt: debt)
+    let owed = publish(run, as: standing)
     guard let own else { return owed }
     let calls = letGoLocked(own)
     guard !calls.isEmpty else { return owed }
@@ -183,9 +215,12 @@ extension FileCore {
     return owed
   }
 
+  /// Marks the slots of a run.
+  /// - Returns: false, having marked none, if one is lent.
   private func markUnlessLent(_ run: SlotRun) -> Bool {
     forEach(run) { location, _, number in if keeps(.marksOnAll) || number == 0 { mark(location) } }
-    // Keeps the marks before the looks at the counts, and before the bytes (R13): see `confirmMarks`.
+    // Keeps the marks before the bytes (R13), and before the looks at the counts. A borrower counts, then looks at the entry; this marks, then looks at the count.
+    // Sequentially consistent, both: one of them sees the other.
     if keeps(.markFence) { sequentialFence() }
     var isLent = false
     forEach(run) { location, _, _ in if isBorrowed(location.entry) { isLent = true } }
@@ -215,13 +250,13 @@ extension FileCore {
     }
   }
 
-  private func publish(_ run: SlotRun, debt: ChangeDebt) -> Int {
+  private func publish(_ run: SlotRun, as standing: Durability.Standing) -> Int {
     var owed = 0
     forEach(run) { location, page, _ in
       guard let published = successor(of: location.entry, mayWrap: false) else {
         preconditionFailure("it was looked for with the lock held, and nobody else changes what is claimed")
       }
-      owed += publish(published, in: location, page: page, debt: debt)
+      owed += publish(published, in: location, page: page, as: standing)
     }
     noteChangeLocked()
     return owed

@@ -15,15 +15,22 @@ extension FileCore {
     guard unsafe !bytes.isEmpty else { return offset ?? length }
     // Nothing may fault while something is marked.
     unsafe makeResident(bytes)
-    let (claim, range, frames, room) = try claimForWriting(
-      offset, count: bytes.count, durability: durability, point: point, operation: operation)
-    defer {
-      letGo(claim)
-      budget.giveBack(frames)
+    while true {
+      let (claim, range, frames, room) = try claimForWriting(
+        offset, count: bytes.count, durability: durability, point: point, operation: operation)
+      let outcome: ChangeOutcome
+      do {
+        defer {
+          letGo(claim)
+          budget.giveBack(frames)
+        }
+        outcome = try unsafe write(
+          bytes, range, durability: room.isSynchronous ? .writeThrough : durability, room: room, point: point,
+          operation: operation)
+      }
+      if case .done = outcome { return range.lowerBound }
+      try point?.makeDurable()
     }
-    return try unsafe write(
-      bytes, range, durability: room.isSynchronous ? .writeThrough : durability, room: room, point: point,
-      operation: operation)
   }
 
   /// Room taken from the dirty budget.
@@ -47,10 +54,11 @@ extension FileCore {
       }
       let range = start..<end
       let pages = self.pages(offset: UInt64(start), count: UInt64(count))
+      if point.map({ !$0.isReached }) ?? false { awaitRound(pages) }
       let room = try takeRoom(for: pages, operation: operation, range: range)
-      if room.isSynchronous, let point, !point.isReached {
+      if room.isSynchronous, let point {
         // What goes to the store at once cannot be held back.
-        do throws(CacheError) { try point.file.makeDurable(dataOnly: true) } catch {
+        do throws(CacheError) { try point.makeDurable() } catch {
           engine.dirtyBudget.giveBack(room.pages)
           throw error
         }
@@ -80,84 +88,38 @@ extension FileCore {
 
   /// Writes a piece whose pages are claimed, with frames reserved and room taken, which is given back or kept as the pages owe it.
   func write(
-    _ bytes: UnsafeRawBufferPointer, _ wanted: Range<Int64>, durability: PageCache.Durability, room: DirtyRoom,
+    _ bytes: UnsafeRawBufferPointer, _ range: Range<Int64>, durability: PageCache.Durability, room: DirtyRoom,
     point: DurabilityPoint?, operation: CacheError.Operation
-  ) throws(CacheError) -> Int64 {
-    let isThrough = durability == .writeThrough
-    var refusal: StoreError?
-    var accepted = 0
+  ) throws(CacheError) -> ChangeOutcome {
     var owed = 0
     defer { engine.dirtyBudget.giveBack(room.pages - owed) }
-    let marked: (slots: [MarkedSlot], replaced: [UInt64], range: Range<Int64>)
-    do throws(CacheError) {
-      marked = try unsafe markBytes(wanted, bytes: bytes, operation: operation) { () throws(CacheError) in
-        guard isThrough else { return bytes.count }
-        let (written, failure) = unsafe writeAll(bytes, at: wanted.lowerBound)
-        index.withLock { noteWritten(through: wanted.lowerBound + Int64(written), count: written) }
-        refusal = failure
-        accepted = written
-        if let failure, written == 0 { throw error(operation, wanted, .store(failure)) }
-        return written
-      }
-    } catch {
-      // The store has it, and there was no frame to show it in: then it is read again when it is wanted.
-      if accepted > 0 { forgetUnlessOwed(self.pages(offset: UInt64(wanted.lowerBound), count: UInt64(accepted))) }
-      throw error
+    var refusal: StoreError?
+    func give() throws(CacheError) -> Int {
+      let (written, failure) = unsafe writeAll(bytes, at: range.lowerBound)
+      index.withLock { noteWritten(through: range.lowerBound + Int64(written), count: written) }
+      refusal = failure
+      if let failure, written == 0 { throw error(operation, range, .store(failure)) }
+      return written
     }
-    // The lock is held.
-    let range = marked.range
-    index.unlock()
-    unsafe copyBytes(bytes, of: range, into: marked.slots)
-    index.lock()
-    let waits = point.map { !isThrough && !$0.isReached } ?? false
-    // What was owed for these pages before waits as well from now on.
-    let wasOwed = waits && marked.slots.contains { isOwed($0.location, page: $0.page) }
-    owed = publish(marked.slots, debt: isThrough ? .written : .dirty)
-    noteChangeLocked()
-    if !keeps(.lengthWithinMarks), range.upperBound > length { publishLocked(length: range.upperBound) }
-    if let point, waits {
-      unsafe holdBack(marked.slots, until: point, since: wasOwed ? debt.durableChanges : debt.changes - 1)
-    }
-    index.unlock()
-    release(heads: marked.replaced)
-    domain.record().counter(Counter.writtenBytes).addAsOnlyWriter(UInt64(range.count))
+    let isThrough = durability == .writeThrough
+    let watch = index.withLock { unsafe self.durability.watch }
+    var change = unsafe FileChange(
+      operation: operation, range: range, content: .bytes(bytes), length: .atLeast(range.upperBound))
+    if !isThrough { change.heldUntil = point }
+    let outcome: ChangeOutcome
+    (outcome, owed) = try carryOut(change, tellStore: isThrough ? give : nil)
+    guard case .done(let count) = outcome else { return outcome }
+    domain.record().counter(Counter.writtenBytes).addAsOnlyWriter(UInt64(count))
     domain.record().counter(Counter.writes).addAsOnlyWriter(1)
-    if let refusal { throw error(operation, wanted, .partlyWritten(range.count, refusal)) }
+    if let refusal { throw error(operation, range, .partlyWritten(count, refusal)) }
     if room.isSynchronous {
-      do throws(StoreError) { try flush(dataOnly: true) } catch {
-        throw self.error(operation, wanted, .store(error))
-      }
+      do throws(StoreError) {
+        try flush(dataOnly: true)
+        // Another flush may have failed before this one, and lost the bytes.
+        if let loss = index.withLock({ unsafe self.durability.loss(since: watch) }) { throw loss }
+      } catch { throw self.error(operation, range, .store(error)) }
     }
-    return wanted.lowerBound
-  }
-
-  /// Takes what owes nothing of some claimed pages out of the cache, as far as it is single pages: it is read again when it is wanted.
-  func forgetUnlessOwed(_ pages: ClosedRange<UInt64>) {
-    var heads: [UInt64] = []
-    index.withLock {
-      var page = pages.lowerBound
-      while page <= pages.upperBound, let found = index.next(from: page, through: pages.upperBound) {
-        page = found.lastPage + 1
-        guard found.entry.isFolio, found.entry.order == 0, !isOwed(found.location, page: found.page) else { continue }
-        forgetMarks(found)
-        heads.append(found.entry.headFrame(shift: pool.frameShift))
-        index.eraseSlot(of: found)
-      }
-    }
-    release(heads: heads)
-  }
-
-  private func holdBack(_ slots: [MarkedSlot], until point: DurabilityPoint, since: UInt64) {
-    for slot in slots {
-      let first = slot.page & ~(1 << slot.location.shift - 1)
-      for page in first..<first + 1 << slot.location.shift {
-        if unsafe holdBacks[page] == nil {
-          unsafe holdBacks[page] = HoldBack(point, since: since)
-        } else {
-          unsafe holdBacks[page]?.add(point)
-        }
-      }
-    }
+    return outcome
   }
 
   /// Takes room in the dirty budget for a write, waiting for the background to make some.
@@ -168,7 +130,7 @@ extension FileCore {
     let slot = pagesOfLargestSlot
     let count = pages.count + (slot > 1 ? 2 * slot : 0)
     let budget = engine.dirtyBudget
-    let (owned, failedBefore) = index.withLock { unsafe (debt.pages, debt.failedJobs) }
+    let (owned, failedBefore) = index.withLock { unsafe (durability.pages, background.failedJobs) }
     if budget.take(count, owned: owned) {
       if budget.used > budget.backgroundLimit { engine.writeback.start(self) }
       return DirtyRoom(pages: count, isSynchronous: false)
@@ -176,13 +138,13 @@ extension FileCore {
     while true {
       engine.writeback.start(self)
       index.lock()
-      if unsafe debt.failedJobs != failedBefore, let failure = unsafe debt.lastJobError {
+      if unsafe background.failedJobs != failedBefore, let failure = unsafe background.lastError {
         index.unlock()
         throw error(operation, range, .dirtyLimit(limit: budget.capacity << pool.frameShift, failure.refusal))
       }
-      let owned = unsafe debt.pages
+      let owned = unsafe durability.pages
       if owned > 0 { index.wait(nanoseconds: 10_000_000) }
-      let left = unsafe debt.pages
+      let left = unsafe durability.pages
       index.unlock()
       if budget.take(count, owned: left) { return DirtyRoom(pages: count, isSynchronous: false) }
       // Nothing of this file is in the way: others hold what there is, or there is too little for such a piece.

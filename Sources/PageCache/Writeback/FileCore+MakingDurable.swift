@@ -1,0 +1,186 @@
+import BackingStores
+import Primitives
+
+// Sync, flush, close and the background: all of them write back, wait for what is on its way, make the store as long as the file, and flush.
+extension FileCore {
+  /// Makes durable what was written before this call, and no more.
+  /// - Parameters:
+  ///   - pages: of these pages; of all of the file if nil, and then points of it are reached.
+  ///   - upTo: changes after this one need not be durable.
+  ///   - depth: files that wait for this one, in a row.
+  /// - Throws: `CacheError` of the operation. What a store refused has been noted for every handle: `report` tells it.
+  func makeDurable(
+    pages: ClosedRange<UInt64>? = nil, dataOnly: Bool, upTo: UInt64? = nil, operation: CacheError.Operation = .sync,
+    depth: Int = 0
+  ) throws(CacheError) {
+    try withStore(operation) { () throws(CacheError) in
+      let (target, isSettled) = index.withLock { () -> (UInt64, Bool) in
+        let target = unsafe min(durability.changes, upTo ?? .max)
+        let isSettled = unsafe dataOnly && durability.isSettled && storeState.size >= length
+        if isSettled, pages == nil { reachLocked(target) }
+        return (target, isSettled)
+      }
+      if isSettled { return }
+      checkOwner()
+      try give(pages, flushing: dataOnly ? .data : .all, upTo: target, operation: operation, depth: depth)
+    }
+  }
+
+  private enum Flushing { case nothing, data, all }
+
+  /// Gives the store what is dirty, sees how all of it ended, and flushes.
+  private func give(
+    _ pages: ClosedRange<UInt64>?, flushing: Flushing, upTo target: UInt64, operation: CacheError.Operation, depth: Int
+  ) throws(CacheError) {
+    let watch = index.withLock { unsafe durability.watch }
+    let all = pages.map { slotsAround($0) } ?? 0...index.geometry.maximumPage
+    let (outcome, failure) = writeBackInOrder(all, upTo: target, depth: depth)
+    do throws(StoreError) {
+      awaitTransfers()
+      try extendStoreInTurn(to: pages == nil ? .max : Int64(clamping: (all.upperBound + 1) << frameShift))
+      if flushing != .nothing { try flush(dataOnly: flushing == .data) }
+      // Also what another call took to the store, or flushed: it may have lost what this one waits for.
+      if let loss = outcome.refusal ?? index.withLock({ unsafe durability.loss(since: watch) }) { throw loss }
+    } catch {
+      throw self.error(operation, error.range, .store(error))
+    }
+    if let failure { throw failure }
+    guard pages == nil, flushing != .nothing else { return }
+    index.withLock { reachLocked(min(target, outcome.passedOver.since)) }
+  }
+
+  /// Gives the store all that is dirty. Flushes only where others wait for this file, and it is about to go.
+  /// - Parameter isLast: no other handle is open.
+  func writeBackForClosing(isLast: Bool) throws(CacheError) {
+    try withStore(.close) { () throws(CacheError) in try writeBackWhileClosing(isLast: isLast) }
+  }
+
+  /// The same for the thread that shuts the file down.
+  func writeBackWhileClosing(isLast: Bool) throws(CacheError) {
+    let (isQuiet, flushes, target) = index.withLock {
+      unsafe (
+        durability.pages == 0 && ranges.isEmpty && storeState.size >= length, isLast && durability.hasOpenPoints,
+        durability.changes
+      )
+    }
+    if isQuiet, !flushes { return }
+    try give(nil, flushing: flushes ? .data : .nothing, upTo: target, operation: .close, depth: 0)
+  }
+
+  /// Files that may wait for each other in a row, before that is taken for a circle.
+  private static var longestChain: Int { 64 }
+
+  /// Writes back what was dirty before a change, and makes durable before that what it waits for.
+  ///
+  /// Two passes, as a rule: the first one learns what the held pages wait for. Meanwhile no writer puts these pages off once more (`HoldBacks.beginRound`).
+  /// - Returns: also why what is held back could not be written, if so.
+  func writeBackInOrder(
+    _ pages: ClosedRange<UInt64>, upTo target: UInt64, depth: Int
+  ) -> (outcome: WriteBackOutcome, failure: CacheError?) {
+    var round: UInt64?
+    defer { if let round { endRound(round) } }
+    var refusal: StoreError?
+    while true {
+      index.withLock {
+        if let round {
+          unsafe holdBacks.renewRound(round)
+        } else if unsafe !holdBacks.isEmpty {
+          round = unsafe holdBacks.beginRound(pages, upTo: target)
+        }
+      }
+      var outcome = writeBack(pages)
+      outcome.refusal = refusal ?? outcome.refusal
+      refusal = outcome.refusal
+      guard outcome.passedOver.since < target else { return (outcome, nil) }
+      do throws(CacheError) {
+        try makePointsDurable(outcome.passedOver, depth: depth)
+      } catch {
+        return (outcome, error)
+      }
+    }
+  }
+
+  /// Lets writers hold pages back again.
+  func endRound(_ round: UInt64) {
+    index.withLock {
+      unsafe holdBacks.endRound(round)
+      if unsafe holdBacks.waitingWriters > 0 { index.broadcast() }
+    }
+  }
+
+  /// Makes durable what pages are held back for. The caller has claimed nothing: other files have to be claimed for it.
+  func makePointsDurable(
+    _ passedOver: HoldBacks<DurabilityPoint>.PassedOver, depth: Int = 0
+  ) throws(CacheError) {
+    guard depth < FileCore.longestChain else { throw error(.sync, nil, .orderingCycle) }
+    for point in passedOver.points.values { try point.makeDurable(depth: depth + 1) }
+  }
+
+  /// Makes durable what a range of pages is held back for, so that the caller can try again what it could not do because of that. Writers do not put the pages off
+  /// meanwhile. The caller has claimed nothing.
+  func settleHoldBacks(_ pages: ClosedRange<UInt64>) throws(CacheError) {
+    let (target, isHeld) = index.withLock { unsafe (durability.changes, holdBacks.isHeld(pages)) }
+    guard isHeld else { return }
+    try withStore(.sync) { () throws(CacheError) in
+      let (outcome, failure) = writeBackInOrder(pages, upTo: target, depth: 0)
+      if let failure { throw failure }
+      if let refusal = outcome.refusal { throw error(.sync, refusal.range, .store(refusal)) }
+    }
+  }
+
+  /// Waits as long as a round is to write one of some pages that a writer is about to hold back once more. Holds nothing.
+  ///
+  /// Not for ever: the round waits for other files, and their stores may be slow. A writer that has waited long enough puts the page off all the same, and those
+  /// that come after it do not wait: then the round takes one pass more.
+  func awaitRound(_ pages: ClosedRange<UInt64>) {
+    guard index.withLock({ unsafe holdBacks.isAwaited(pages) }) else { return }
+    let end = monotonicNanoseconds() + FileCore.longestWaitForRound
+    index.withLock {
+      unsafe holdBacks.waitingWriters += 1
+      while unsafe holdBacks.isAwaited(pages) {
+        let now = monotonicNanoseconds()
+        guard now < end else {
+          unsafe holdBacks.giveUpWaiting()
+          break
+        }
+        index.wait(nanoseconds: Int(end - now))
+      }
+      unsafe holdBacks.waitingWriters -= 1
+    }
+  }
+
+  private static var longestWaitForRound: UInt64 { 100_000_000 }
+
+  /// Runs a body that uses the store without a claim: the last close waits for it.
+  private func withStore(_ operation: CacheError.Operation, _ body: () throws(CacheError) -> Void) throws(CacheError) {
+    let isOpen = index.withLock { () -> Bool in
+      // A job of the background has been counted before.
+      guard unsafe !isClosing || background.hasJob else { return false }
+      unsafe users += 1
+      return true
+    }
+    guard isOpen else { throw error(operation, nil, .closed) }
+    defer {
+      index.withLock {
+        unsafe users -= 1
+        if unsafe isClosing { index.broadcast() }
+      }
+    }
+    try body()
+  }
+
+  /// Notes how far the file is durable. Expects the index lock held.
+  private func reachLocked(_ change: UInt64) {
+    // Release pairs with the acquire of `DurabilityPoint.isReached`: the store has it by then.
+    if unsafe durability.reach(change) { durableWord.storeRelease(change) }
+  }
+}
+
+extension DurabilityPoint {
+  /// Makes it durable, unless it is.
+  /// - Parameter depth: files that wait for it, in a row.
+  func makeDurable(depth: Int = 0) throws(CacheError) {
+    if isReached { return }
+    try file.makeDurable(dataOnly: true, upTo: change, depth: depth)
+  }
+}

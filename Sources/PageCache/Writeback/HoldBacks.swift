@@ -1,0 +1,154 @@
+/// Something that may be durable by now.
+package protocol Reachable: Sendable {
+  var isReached: Bool { get }
+  /// What it is a point of.
+  var sourceNumber: UInt64 { get }
+  /// How far.
+  var change: UInt64 { get }
+}
+
+/// Pages of a file that may not be given to its store yet, because points of other files have to be durable before. The file's lock guards it.
+package struct HoldBacks<Point: Reachable>: Sendable {
+  package struct HoldBack: Sendable {
+    /// Of each other file, the furthest point.
+    package fileprivate(set) var points: [Point]
+    /// Changes of the file that do not wait for this page: none later than this.
+    package let since: UInt64
+    /// How long the file was before it grew by bytes that are held back; nil if it has not.
+    package fileprivate(set) var lengthBefore: Int64?
+
+    package var isOver: Bool { points.allSatisfy(\.isReached) }
+  }
+
+  /// What a write-back has passed over.
+  package struct PassedOver: Sendable {
+    /// Later changes are not durable.
+    package private(set) var since: UInt64 = .max
+    /// What they wait for: of each other file, the furthest point.
+    package private(set) var points: [UInt64: Point] = [:]
+
+    package init() {}
+
+    package var isEmpty: Bool { since == .max }
+
+    package mutating func add(_ holdBack: HoldBack) {
+      since = min(since, holdBack.since)
+      for point in holdBack.points where !point.isReached {
+        if points[point.sourceNumber].map({ $0.change < point.change }) ?? true {
+          points[point.sourceNumber] = point
+        }
+      }
+    }
+  }
+
+  private var pages: [UInt64: HoldBack] = [:]
+  private var rounds: [Round] = []
+  private var lastRound: UInt64 = 0
+  /// Writers that wait for a round.
+  package var waitingWriters = 0
+
+  package init() {}
+
+  package var isEmpty: Bool { pages.isEmpty }
+
+  /// Holds a page back.
+  /// - Parameters:
+  ///   - since: changes that do not wait for it: none later than this.
+  ///   - lengthBefore: how long the file was, if its new length is held back as well.
+  package mutating func add(_ page: UInt64, until point: Point, since: UInt64, lengthBefore: Int64?) {
+    guard var known = pages[page] else {
+      pages[page] = HoldBack(points: [point], since: since, lengthBefore: lengthBefore)
+      return
+    }
+    if let place = known.points.firstIndex(where: { $0.sourceNumber == point.sourceNumber }) {
+      if known.points[place].change < point.change { known.points[place] = point }
+    } else {
+      known.points.append(point)
+    }
+    if known.lengthBefore == nil { known.lengthBefore = lengthBefore }
+    pages[page] = known
+  }
+
+  /// Forgets a page: its bytes are gone, or are being given to the store.
+  package mutating func remove(_ page: UInt64) { if !pages.isEmpty { pages[page] = nil } }
+
+  package mutating func removeAll() { pages = [:] }
+
+  /// Whether any of some pages has to wait; what it waits for is added.
+  package func isHeld(_ range: ClosedRange<UInt64>, into passedOver: inout PassedOver) -> Bool {
+    guard !pages.isEmpty else { return false }
+    var isHeld = false
+    func look(_ holdBack: HoldBack) {
+      guard !holdBack.isOver else { return }
+      passedOver.add(holdBack)
+      isHeld = true
+    }
+    if range.count <= pages.count {
+      for page in range { if let holdBack = pages[page] { look(holdBack) } }
+    } else {
+      for (page, holdBack) in pages where range.contains(page) { look(holdBack) }
+    }
+    return isHeld
+  }
+
+  /// Whether any of some pages has to wait.
+  package func isHeld(_ range: ClosedRange<UInt64>) -> Bool {
+    var passedOver = PassedOver()
+    return isHeld(range, into: &passedOver)
+  }
+
+  /// How long the store may be made: what lies behind that is held back.
+  package func allowedLength(_ length: Int64) -> Int64 {
+    pages.values.reduce(length) { $1.lengthBefore != nil && !$1.isOver ? min($0, $1.lengthBefore ?? $0) : $0 }
+  }
+}
+
+// A sync makes durable what was written before it began, and no more. It learns what the held pages wait for, makes that durable, and then gives the pages to the store. A
+// writer that goes on holding the same page back, each time until a newer point, would keep it from that for ever. So while such a *round* is under way, a writer does not
+// put off a page once more that the round is to write: it waits until the round has taken the page.
+extension HoldBacks {
+  private struct Round {
+    let number: UInt64
+    let pages: ClosedRange<UInt64>
+    /// Held back since before this change: the round is to write it.
+    let end: UInt64
+    /// No page may be held back anew either.
+    let isExclusive: Bool
+    /// A writer has waited for it in vain.
+    var isLate = false
+  }
+
+  /// Begins a round.
+  /// - Parameters:
+  ///   - end: it is for what was held back before this change.
+  ///   - isExclusive: until it ends, no other page among them is to be held back.
+  /// - Returns: its number.
+  package mutating func beginRound(_ pages: ClosedRange<UInt64>, upTo end: UInt64, isExclusive: Bool = false) -> UInt64
+  {
+    lastRound += 1
+    rounds.append(Round(number: lastRound, pages: pages, end: end, isExclusive: isExclusive))
+    return lastRound
+  }
+
+  /// Writers wait for a round once more, which goes over the pages again.
+  package mutating func renewRound(_ number: UInt64) {
+    if let place = rounds.firstIndex(where: { $0.number == number }) { rounds[place].isLate = false }
+  }
+
+  package mutating func endRound(_ number: UInt64) { rounds.removeAll { $0.number == number } }
+
+  /// Whether a round stands against holding some pages back: then a writer waits.
+  package func isAwaited(_ range: ClosedRange<UInt64>) -> Bool {
+    rounds.contains { round in
+      guard !round.isLate, round.pages.overlaps(range) else { return false }
+      if round.isExclusive { return true }
+      return !pages.isEmpty
+        && range.clamped(to: round.pages).contains { page in pages[page].map { $0.since < round.end } ?? false }
+    }
+  }
+
+  /// Writers wait no longer for the rounds that are under way.
+  package mutating func giveUpWaiting() {
+    for number in rounds.indices { rounds[number].isLate = true }
+  }
+}
