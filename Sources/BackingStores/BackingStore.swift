@@ -50,7 +50,8 @@ public protocol BackingStore: AnyObject, Sendable {
   /// - Cost: one system call for a local file, a round trip for a remote one.
   func write(_ request: StoreWriteRequest) throws(StoreError) -> Int
 
-  /// Makes everything durable that was written, and every other change made, before this call.
+  /// Makes everything durable that was written, and every other change made, before this call. Also by others: a
+  /// process may have ended before its own flush. So a store that is not prepared for writing flushes as well.
   ///
   /// When it throws, nothing written since the last call that succeeded may be taken for durable, however often this is
   /// called again (B6): the cache writes all of it again.
@@ -133,7 +134,7 @@ extension BackingStore {
     throw unsupported(.read)
   }
   public func write(_ request: StoreWriteRequest) throws(StoreError) -> Int { throw unsupported(.write, request.range) }
-  /// Of a store that nobody writes to, everything is durable.
+  /// Of an object that nothing writes to, everything is durable.
   public func flush(dataOnly: Bool) throws(StoreError) {}
   public func resize(to size: Int64) throws(StoreError) { throw unsupported(.resize) }
   public func change(_ change: StoreRangeChange, _ range: Range<Int64>) throws(StoreError) {

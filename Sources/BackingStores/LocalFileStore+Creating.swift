@@ -59,8 +59,8 @@ extension FileOpening {
 
   /// - Returns: Nil if something is there already.
   private func create(_ path: FilePath, _ permissions: FilePermissions) throws(StoreError) -> CreatedFile? {
-    guard let writing = try makeFile(path, permissions) else { return nil }
-    let status = try regularFileStatus(writing.rawValue)
+    guard let (descriptor, status) = try makeFile(path, permissions) else { return nil }
+    let writing = OwnedDescriptor(descriptor)
     let file: OpenedFile
     do throws(ReopenFailure) {
       file = try openForReading(writing.rawValue, status)
@@ -75,14 +75,16 @@ extension FileOpening {
   }
 
   /// Makes a file, and notes that its name is not durable yet.
-  /// - Returns: A descriptor that reads and writes. Nil if something is there already.
-  private func makeFile(_ path: FilePath, _ permissions: FilePermissions) throws(StoreError) -> OwnedDescriptor? {
+  /// - Returns: A descriptor that reads and writes, which the caller closes. Nil if something is there already.
+  private func makeFile(
+    _ path: FilePath, _ permissions: FilePermissions
+  ) throws(StoreError) -> (descriptor: Int32, status: FileStatus)? {
     let parent = path.removingLastComponent()
     // A file has its directory's device.
     let directory = try? system.pathStatus(parent.isEmpty ? "." : parent).get()
     let realm = directory.map { LocalFileStore.identity(of: $0).realm }
     let names = UnflushedNames.shared
-    let made: Int32? = try names.whileMaking(in: realm) { () throws(StoreError) in
+    return try names.whileMaking(in: realm) { () throws(StoreError) -> (descriptor: Int32, status: FileStatus)? in
       switch system.create(path, permissions) {
       case .failure(.fileExists): return nil
       case .failure(let errno): throw error(.of(errno))
@@ -90,10 +92,9 @@ extension FileOpening {
         let file = OwnedDescriptor(descriptor)
         let status = try regularFileStatus(file.rawValue)
         names.add(Self.absolute(path), of: LocalFileStore.identity(of: status), created: status.created)
-        return file.take()
+        return (file.take(), status)
       }
     }
-    return made.map { OwnedDescriptor($0) }
   }
 
   static func linkTarget(of path: FilePath) -> FilePath? {

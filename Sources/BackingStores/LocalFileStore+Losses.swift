@@ -35,8 +35,8 @@ struct Losses: ~Copyable, Sendable {
 ///   `errors=remount-ro`: pages stay dirty, and dirty pages are not dropped. Reads past the cache fail then; those
 ///   through it show what was written until the file system is unmounted;
 /// - for pages that some process has mapped or locked: they are not dropped while they are;
-/// - for what fails to be written back after the close: then nobody asks. A file that was synced has nothing of that
-///   kind.
+/// - for what fails to be written back and was never flushed, before the close or after it: nobody asks for it. A file
+///   that was synced has nothing of that kind.
 extension LocalFileStore {
   func noteLoss() { losses.note() }
 

@@ -126,8 +126,8 @@ extension LocalFileStore {
     let descriptor = written >= 0 ? written : primary.value
     guard descriptor >= 0 else { throw failure(.flush, .system(.badFileDescriptor)) }
     let lossesBefore = losses.count
-    // fsync(2) would tell the caller's description of a failure, and the program's own fsync(2) not any more. syncfs(2)
-    // keeps other accounts.
+    // Of a description that is the caller's as well, fsync(2) would tell of a failure here, and the program's own
+    // fsync(2) not any more. What syncfs(2) tells a description is counted apart.
     let errno = isShared ? system.flushFileSystem(descriptor) : system.flush(descriptor, dataOnly)
     if let errno {
       noteLoss()

@@ -24,6 +24,16 @@ package final class UnflushedNames: Sendable {
     var name: FilePath.Component
     /// Which entry it is: another one may take its place while it is flushed.
     var number: UInt64
+
+    /// Whether it is of a file with this stamp, as far as the file system tells.
+    func isOf(_ other: StoreStatus.ChangeStamp?) -> Bool { created == other || created == nil || other == nil }
+  }
+
+  private struct Making {
+    /// Of the directory.
+    var realm: String
+    /// In a child that was forked meanwhile the thread that makes the file does not go on.
+    var process: Int32
   }
 
   /// The process must not keep more: a program may make files for ever and flush none.
@@ -34,8 +44,8 @@ package final class UnflushedNames: Sendable {
   /// File systems, by realm, of which entries were dropped because there were too many: the next flush of any of their
   /// files flushes all of them. No more than the system has had devices.
   private nonisolated(unsafe) var crowded: [String: UInt64] = [:]
-  /// Files that are being made, by number, with the realm of their directories. No more than threads.
-  private nonisolated(unsafe) var making: [UInt64: String] = [:]
+  /// Files that are being made, by number. No more than threads.
+  private nonisolated(unsafe) var making: [UInt64: Making] = [:]
   private nonisolated(unsafe) var lastNumber: UInt64 = 0
   private nonisolated(unsafe) var waiters = 0
 
@@ -64,7 +74,7 @@ package final class UnflushedNames: Sendable {
     guard let realm else { return try body() }
     let number = monitor.withLock { () -> UInt64 in
       unsafe lastNumber += 1
-      unsafe making[lastNumber] = realm
+      unsafe making[lastNumber] = Making(realm: realm, process: getpid())
       return unsafe lastNumber
     }
     defer {
@@ -106,14 +116,14 @@ package final class UnflushedNames: Sendable {
     _ identity: StoreIdentity, created: StoreStatus.ChangeStamp?, by file: Int32, system: FileSystemCalls
   ) -> Errno? {
     let (entry, crowd) = monitor.withLock { () -> (Entry?, UInt64?) in
-      awaitMaking(identity)
+      awaitMaking(identity, created)
       return unsafe (entries[identity], crowded[identity.realm])
     }
     if let crowd {
       if let errno = system.flushFileSystem(file) { return errno }
       // What was added since then, and dropped, is not covered.
       monitor.withLock { if unsafe crowded[identity.realm] == crowd { unsafe crowded[identity.realm] = nil } }
-    } else if let entry, entry.created == created || entry.created == nil || created == nil {
+    } else if let entry, entry.isOf(created) {
       if let errno = Self.flush(entry.name, in: entry.directory, of: identity, by: file, system: system) {
         return errno
       }
@@ -125,10 +135,16 @@ package final class UnflushedNames: Sendable {
   /// Waits for files that are being made now, unless it is known that the file is one of those that were. Expects the
   /// lock held, and lets go of it while it waits. Files that are begun later are not waited for: there may always be
   /// one.
-  private func awaitMaking(_ identity: StoreIdentity) {
+  private func awaitMaking(_ identity: StoreIdentity, _ created: StoreStatus.ChangeStamp?) {
     let last = unsafe lastNumber
     func isWaiting() -> Bool {
-      unsafe entries[identity] == nil && making.contains { $0.key <= last && $0.value == identity.realm }
+      // What an earlier file with the same number has left says nothing.
+      if let entry = unsafe entries[identity], entry.isOf(created) { return false }
+      guard unsafe !making.isEmpty else { return false }
+      let process = getpid()
+      return unsafe making.contains {
+        $0.key <= last && $0.value.realm == identity.realm && $0.value.process == process
+      }
     }
     while isWaiting() {
       unsafe waiters += 1

@@ -16,8 +16,10 @@
           "R4 longer", "a change is refused while a write-back makes the store longer",
           mutants: [.growthOfOthersSpared],
           start: Start(
-            sizes: [256], durability: .writeBack, before: [.write(256, bytes(77))], failingChanges: 1),
-          threads: [("syncer", [.syncDurable(256, bytes(77))]), ("puncher", [.punch(0..<256)])]),
+            sizes: [256], durability: .writeBack, before: [.write(512, bytes(77))], failingChanges: 1),
+          threads: [
+            ("syncer", [.syncDurable(512, bytes(77))]), ("zeroer", [.zero(256..<264, growing: true)]),
+          ]),
         Litmus(
           "R5", "a page changes while it is written back", mutants: [.clearThenRead],
           start: Start(sizes: [256], durability: .writeBack, before: [.write(0, bytes(76))]),
@@ -58,7 +60,7 @@
             ("writer", [.write(0, bytes(75, 8), file: 1), .point(file: 1), .heldWrite(0, bytes(77, 8))]),
           ]),
         Litmus(
-          "X1", "a write copies from a page that is lent, and comes back", mutants: [.sourcesHeld], bound: 1,
+          "X1", "a write copies from a page that is lent, and comes back", slow: [.sourcesHeld], bound: 2,
           start: Start(sizes: [256, 256], cached: [nil, []]),
           threads: [
             ("borrower", [.borrow(0, 8)]), ("writer", [.write(0, bytes(77, 8))]),

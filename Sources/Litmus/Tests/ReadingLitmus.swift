@@ -28,7 +28,7 @@
           threads: [("reader", [.tryRead(248, 16)]), ("writer", [.evict(0), .write(248, bytes(77))])]),
         Litmus(
           "L14", "a reference is taken on the strength of an entry that changes", mutants: [.confirmation], bound: nil,
-          start: Start(sizes: [256]),
+          start: Start(sizes: [256], durability: .writeBack),
           threads: [("borrower", [.borrow(0, 16)]), ("writer", [.write(0, bytes(77))])]),
         Litmus(
           "L14 reuse", "a reference is taken where somebody else may have the frame by then",
@@ -124,11 +124,15 @@
           ]),
         Litmus(
           "R11", "a loan against a write in place", mutants: [.loansRespected, .markFence], bound: nil,
-          start: Start(sizes: [256]),
+          start: Start(sizes: [256], durability: .writeBack),
+          threads: [("borrower", [.borrow(0, 16)]), ("writer", [.write(0, bytes(77))])]),
+        Litmus(
+          "R11 through", "a loan against a write in place that goes through to the store", mutants: [.loansRespected],
+          bound: nil, start: Start(sizes: [256]),
           threads: [("borrower", [.borrow(0, 16)]), ("writer", [.write(0, bytes(77))])]),
         Litmus(
           "R11 unmark", "a mark is taken off again because of a loan, beside a reader",
-          start: Start(sizes: [256]),
+          start: Start(sizes: [256], durability: .writeBack),
           threads: [
             ("borrower", [.borrow(0, 16)]), ("writer", [.write(0, bytes(77))]), ("reader", [.tryRead(0, 16)]),
           ]),
