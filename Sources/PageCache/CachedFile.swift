@@ -107,6 +107,8 @@ public final class CachedFile: Sendable {
   public func close(discardingDirty: Bool = false) throws(CacheError) {
     let file = try file(.close)
     try engine.inTurn(file.identity) { () throws(CacheError) in
+      // Another thread may have closed the handle before it was this one's turn.
+      guard !isClosed else { throw error(.close, nil, .closed) }
       if !discardingDirty {
         do throws(CacheError) {
           try writeBackForClosing(file)
@@ -115,9 +117,8 @@ public final class CachedFile: Sendable {
           throw error
         }
       }
-      // Exactly one caller gets the file. Readers that find no bytes go to the slow path, which finds the file closed.
-      let closed = FileWords.closed.word
-      guard active.exchangeRelaxed(closed) != closed else { throw error(.close, nil, .closed) }
+      // Readers that find no bytes go to the slow path, which finds the file closed.
+      active.storeRelaxed(FileWords.closed.word)
       guarding.withLock { unsafe openFile = nil }
       engine.domain.synchronize()
       engine.releaseHandleInTurn(file, discardingDirty: discardingDirty)

@@ -24,6 +24,9 @@
           "L8 zero", "a range is zeroed, whole pages and parts", mutants: [.marks],
           threads: [("reader", [.read(248, 16)]), ("zeroer", [.zero(128..<512)])]),
         Litmus(
+          "L8 cut", "a range is zeroed while the file is cut elsewhere, and stays cut",
+          threads: [("zeroer", [.zero(8..<24)]), ("cutter", [.resize(256)])]),
+        Litmus(
           "L8 clone", "a range of another file takes the place of one", slow: [.claimsExclude],
           start: Start(sizes: [512, 512], cached: [[0], nil]),
           threads: [("reader", [.read(256, 8)]), ("cloner", [.clone(0..<512, of: 1, to: 0, file: 0)])]),

@@ -57,6 +57,18 @@ struct FileChange {
     /// The file grows to it, unless it is longer.
     case atLeast(Int64)
     case exactly(Int64)
+
+    /// Of a call that makes a file longer, or leaves its length alone: then another call may be making the file shorter, and it stays so.
+    init(from before: Int64, to after: Int64) { self = after > before ? .atLeast(after) : .unchanged }
+
+    /// What it makes of a length.
+    func applied(to length: Int64) -> Int64 {
+      switch self {
+      case .unchanged: length
+      case .atLeast(let least): max(length, least)
+      case .exactly(let exact): exact
+      }
+    }
   }
 
   let operation: CacheError.Operation
@@ -158,6 +170,14 @@ struct PreparedChange: ~Copyable {
       if comesBefore(middle) { low = middle + 1 } else { high = middle }
     }
     return low < count ? low : nil
+  }
+
+  /// The last page of the lent folio that a page belongs to; nil if it belongs to none.
+  func endOfLent(at page: UInt64) -> UInt64? {
+    guard let place = place(in: held.count, { held[$0].pages.upperBound < page }), held[place].isLent,
+      held[place].pages.contains(page)
+    else { return nil }
+    return held[place].pages.upperBound
   }
 
   /// Takes frames over, for pages that have none yet.

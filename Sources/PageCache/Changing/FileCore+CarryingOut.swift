@@ -43,12 +43,12 @@ extension FileCore {
       index.unlock()
       let accepted: Int
       do throws(CacheError) { accepted = try tellStore() } catch {
-        if let transfer { index.withLock { _ = endTransferLocked(transfer) } }
+        if let transfer { endUnpublished(transfer) }
         throw error
       }
       if case .bytes = change.content, accepted < change.range.count {
         if accepted == 0 {
-          if let transfer { index.withLock { _ = endTransferLocked(transfer) } }
+          if let transfer { endUnpublished(transfer) }
           return (.done(0), 0)
         }
         cut(&change, to: accepted, &hand)
@@ -61,8 +61,9 @@ extension FileCore {
         index.unlock()
         // The store has it, and the index has no place for it: what it shows is read again.
         hand = PreparedChange(self)
-        forgetUnlessOwed(change.pages)
-        throw noFrames(change.operation, change.range)
+        let failure = noFrames(change.operation, change.range)
+        if change.holdsWhatItChanges { forgetUnlessOwed(change.pages, because: failure.refusal) }
+        throw failure
       }
     }
     let (slots, replaced) = markLocked(change, &hand)
@@ -70,10 +71,31 @@ extension FileCore {
     copy(change, into: slots)
     index.lock()
     let standing = transfer.map { endTransferLocked($0) } ?? (tellStore == nil ? .dirty : .written)
+    if let transfer, change.pages.upperBound < transfer.pages.upperBound { markAgain(transfer.pages) }
     let (owed, gone) = publishLocked(change, slots, standing, &hand)
     index.unlock()
-    release(heads: replaced + gone)
+    release(heads: replaced)
+    release(heads: gone)
     return (.done(change.range.count), owed)
+  }
+
+  /// Ends a transfer of which nothing changes in the cache.
+  private func endUnpublished(_ transfer: Durability.Transfer) {
+    index.withLock {
+      _ = endTransferLocked(transfer)
+      markAgain(transfer.pages)
+    }
+  }
+
+  /// A flush may have left the marks of pages that were in a transfer: they are for the next one now. Expects the index lock held.
+  private func markAgain(_ pages: ClosedRange<UInt64>) {
+    for written in [Mark.writtenInEvenEpoch, .writtenInOddEpoch] {
+      var page = pages.lowerBound
+      while page <= pages.upperBound, let found = index.next(from: page, through: pages.upperBound, marked: written) {
+        page = found.lastPage + 1
+        _ = mark(found.location, page: found.page, as: .written)
+      }
+    }
   }
 
   /// Works out which pages a change touches, and which go.
@@ -88,9 +110,7 @@ extension FileCore {
     switch change.content {
     case .bytes, .none, .unknown: break
     case .zeros:
-      var end = length
-      if case .exactly(let length) = change.length { end = length }
-      if case .atLeast(let length) = change.length { end = max(end, length) }
+      let end = change.length.applied(to: length)
       // Past the end everything is zero: so a range that reaches it has no last part of a page.
       let firstWhole = pageCount(range.lowerBound)
       let endWhole =
@@ -206,13 +226,22 @@ extension FileCore {
   /// The store has taken fewer bytes than it was given, and refused the rest: only these change. Of a page that was to change as a whole, and is not there, the rest is read
   /// now; if that cannot be, the page is left out, and read when it is wanted.
   private func cut(_ change: inout FileChange, to accepted: Int, _ hand: inout PreparedChange) {
-    let end = change.range.lowerBound + Int64(accepted)
-    let last = UInt64(end - 1) >> frameShift
+    let endByte = change.range.lowerBound + Int64(accepted)
+    let last = UInt64(endByte - 1) >> frameShift
     let hasOldBytes = covered(of: last, by: change) != 0..<frameByteCount
-    change.range = change.range.lowerBound..<end
-    change.length = .atLeast(end)
+    change.range = change.range.lowerBound..<endByte
+    change.length = .atLeast(endByte)
     change.pages = change.pages.lowerBound...last
-    hand.drop(from: last + 1)
+    // A folio that is lent gets other frames as a whole: those of its pages that are not reached become copies.
+    let end = hand.endOfLent(at: last) ?? last
+    hand.drop(from: end + 1)
+    if end > last {
+      for page in last + 1...end {
+        if let frame = hand.frame(for: page) {
+          index.withLock { _ = unsafe copyStored(page, to: pool.address(of: frame)) }
+        }
+      }
+    }
     guard let frame = hand.frame(for: last), !hasOldBytes, covered(of: last, by: change) != 0..<frameByteCount else {
       return
     }

@@ -74,13 +74,7 @@ extension FileCore {
 
   /// Nodes that a change can need, also if the tree has become taller by a level when it comes to that.
   func nodesNeeded(_ change: FileChange, needs: [ChangeNeed], _ hand: borrowing PreparedChange) -> Int {
-    var end = length
-    switch change.length {
-    case .unchanged: break
-    case .atLeast(let length): end = max(end, length)
-    case .exactly(let length): end = length
-    }
-    let covered = pageCount(end)
+    let covered = pageCount(change.length.applied(to: length))
     var nodes = index.nodesToCover(pages: covered)
     let whole = change.whole
     if !whole.isEmpty {
@@ -131,13 +125,8 @@ extension FileCore {
     }
     // Keeps the marks before the first byte that is changed (R13); pairs with the acquire fence of a reader's check.
     if keeps(.markFence) { sequentialFence() }
-    var end: Int64?
-    switch change.length {
-    case .unchanged: break
-    case .atLeast(let length): if length > self.length { end = length }
-    case .exactly(let length): end = length
-    }
-    if let end { index.cover(pages: pageCount(end), reserve: &hand.nodes) }
+    let end = change.length.applied(to: length)
+    if end != length { index.cover(pages: pageCount(end), reserve: &hand.nodes) }
     let replaced = storePrepared(&hand, slots: &slots)
     // What goes is marked as well: else a reader could see a hole swept in before another page has gone.
     page = change.whole.lowerBound
@@ -145,7 +134,7 @@ extension FileCore {
       if found.entry.isFolio, !found.entry.isChanging, keeps(.marksOnWhatGoes) { mark(found.location) }
       page = found.lastPage + 1
     }
-    if let end, keeps(.lengthWithinMarks) { publishLocked(length: end) }
+    if end != length, keeps(.lengthWithinMarks) { publishLocked(length: end) }
     return (slots, replaced)
   }
 
@@ -158,7 +147,14 @@ extension FileCore {
     // What was owed for these pages before waits as well from now on.
     let since = unsafe isHeld && isAnyOwed(change.pages) ? durability.durableChanges : durability.changes
     var owed = 0
-    for slot in slots { owed += publish(slot.published, in: slot.location, page: slot.page, as: standing) }
+    for slot in slots {
+      if slot.isInPlace || change.pages.contains(slot.page) {
+        owed += publish(slot.published, in: slot.location, page: slot.page, as: standing)
+      } else {
+        // A copy of another page of a lent folio: it owes what it owed before, and is held back as it was.
+        republish(slot.published, in: slot.location)
+      }
+    }
     var gone: [UInt64] = []
     sweepLocked(change, &hand, &gone)
     switch change.content {
@@ -167,29 +163,25 @@ extension FileCore {
       if !keeps(.lengthWithinMarks), change.range.upperBound > length { publishLocked(length: change.range.upperBound) }
       if let point = change.heldUntil, isHeld {
         let before = hand.lengthBefore
-        holdBack(slots, until: point, since: since, lengthBefore: change.range.upperBound > before ? before : nil)
+        holdBack(
+          slots, of: change.pages, until: point, since: since,
+          lengthBefore: change.range.upperBound > before ? before : nil)
       }
     case .zeros: break
     case .unknown, .none:
       // The length comes last.
-      switch change.length {
-      case .unchanged: break
-      case .exactly(let length): publish(length: length, &hand)
-      case .atLeast(let length): publish(length: max(length, self.length), &hand)
-      }
+      let end = change.length.applied(to: length)
+      index.cover(pages: pageCount(end), reserve: &hand.nodes)
+      publishLocked(length: end)
     }
     return (owed, gone)
   }
 
-  private func publish(length: Int64, _ hand: inout PreparedChange) {
-    index.cover(pages: pageCount(length), reserve: &hand.nodes)
-    publishLocked(length: length)
-  }
-
   private func holdBack(
-    _ slots: [MarkedSlot], until point: DurabilityPoint, since: UInt64, lengthBefore: Int64?
+    _ slots: [MarkedSlot], of changed: ClosedRange<UInt64>, until point: DurabilityPoint, since: UInt64,
+    lengthBefore: Int64?
   ) {
-    for slot in slots {
+    for slot in slots where slot.isInPlace || changed.contains(slot.page) {
       let first = slot.page & ~(1 << slot.location.shift - 1)
       for page in first..<first + 1 << slot.location.shift {
         unsafe holdBacks.add(page, until: point, since: since, lengthBefore: lengthBefore)

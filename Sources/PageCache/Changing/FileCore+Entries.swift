@@ -1,3 +1,4 @@
+import BackingStores
 import Folios
 import PageIndex
 import Primitives
@@ -88,8 +89,10 @@ extension FileCore {
 
   /// Some claimed pages may not be in the store what they are here: the store has refused a change, and may have made a part of it. Folios that owe nothing are read again when
   /// they are wanted; what owes something is given to the store once more.
-  func forgetUnlessOwed(_ pages: ClosedRange<UInt64>) {
+  /// - Parameter refusal: told to syncs that are under way: they may have gone by what is dirty again.
+  func forgetUnlessOwed(_ pages: ClosedRange<UInt64>, because refusal: StoreError) {
     var heads: [UInt64] = []
+    var isDirtyAgain = false
     index.withLock {
       var page = pages.lowerBound
       while page <= pages.upperBound, let found = index.next(from: page, through: pages.upperBound) {
@@ -107,9 +110,11 @@ extension FileCore {
             index.eraseSlot(of: found)
           } else {
             engine.dirtyBudget.giveBack(-mark(found.location, page: found.page, as: .dirty))
+            isDirtyAgain = true
           }
         }
       }
+      if isDirtyAgain { unsafe durability.noteLoss(refusal) }
     }
     release(heads: heads)
   }

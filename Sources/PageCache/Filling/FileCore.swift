@@ -167,9 +167,11 @@ final class FileCore: Sendable {
   }
 
   /// Lets no call begin any more, and waits for those that are under way.
-  func stopCalls() {
+  /// - Parameter isShut: also none that makes the file durable. Until then, other files that wait for this one can have that done.
+  func stopCalls(isShut: Bool = false) {
     index.withLock {
       unsafe isClosing = true
+      if isShut { unsafe self.isShut = true }
       while unsafe !fills.isEmpty || !ranges.isEmpty || background.hasJob || durability.isFlushing || users > 0 {
         index.wait()
       }
@@ -185,6 +187,7 @@ final class FileCore: Sendable {
     stopCalls()
     engine.writeback.forget(self)
     if !discardingDirty { _ = try? writeBackWhileClosing(isLast: true) }
+    stopCalls(isShut: true)
     var heads: [UInt64] = []
     index.withLock {
       unsafe engine.dirtyBudget.giveBack(durability.pages)

@@ -4,7 +4,10 @@ import BackingStores
 struct GuardedState {
   var fills: FillTable = FillTable()
   var ranges: RangeTable = RangeTable()
+  /// No call begins any more, but those that make the file durable.
   var isClosing: Bool = false
+  /// Nor those.
+  var isShut: Bool = false
   /// Claims of those who may change the store, or what is known of it, since the file was opened.
   var changesBegun: UInt64 = 0
   /// How many have closed the gate.
@@ -48,6 +51,10 @@ extension FileCore {
   @unsafe var isClosing: Bool {
     @inline(__always) _read { yield unsafe guarded.pointee.isClosing }
     @inline(__always) _modify { yield unsafe &guarded.pointee.isClosing }
+  }
+  @unsafe var isShut: Bool {
+    @inline(__always) _read { yield unsafe guarded.pointee.isShut }
+    @inline(__always) _modify { yield unsafe &guarded.pointee.isShut }
   }
   @unsafe var changesBegun: UInt64 {
     @inline(__always) _read { yield unsafe guarded.pointee.changesBegun }

@@ -23,8 +23,11 @@ extension CachedFile {
 }
 
 extension FileCore {
-  /// Both sides of a piece fit into the frames of one call of the largest atomic length there is by default.
-  private static var exchangePiece: Int64 { 1 << 18 }
+  /// Both sides of a piece, and what is put back of one, fit into the frames of one call.
+  private var exchangePiece: Int64 {
+    let quarter = engine.configuration.maximumAtomicLength / 4 & ~(frameByteCount - 1)
+    return Int64(min(1 << 18, max(frameByteCount, quarter)))
+  }
 
   func exchange(_ range: Range<Int64>, with other: FileCore, at there: Range<Int64>) throws(CacheError) {
     let here = FilePart(file: self, range: range, mode: .changingStore)
@@ -41,14 +44,14 @@ extension FileCore {
       var done: Int64 = 0
       do throws(CacheError) {
         while done < Int64(range.count) {
-          let count = min(FileCore.exchangePiece, Int64(range.count) - done)
+          let count = min(exchangePiece, Int64(range.count) - done)
           try exchangePiece(at: range.lowerBound + done, with: other, at: there.lowerBound + done, count: Int(count))
           done += count
         }
       } catch {
         // All or nothing, if it can be had.
         while done > 0 {
-          let count = done % FileCore.exchangePiece == 0 ? FileCore.exchangePiece : done % FileCore.exchangePiece
+          let count = done % exchangePiece == 0 ? exchangePiece : done % exchangePiece
           done -= count
           do throws(CacheError) {
             try exchangePiece(at: range.lowerBound + done, with: other, at: there.lowerBound + done, count: Int(count))
@@ -79,21 +82,21 @@ extension FileCore {
     try unsafe other.copyClaimed(there, into: second, operation: .exchange)
     let mine = UnsafeRawBufferPointer(first)
     let theirs = UnsafeRawBufferPointer(second)
-    try unsafe keepingWhatIsLost(theirs, at: offset) { [self] () throws(CacheError) in
-      try unsafe other.keepingWhatIsLost(mine, at: place) { [self] () throws(CacheError) in
-        var failure = unsafe put(theirs, at: offset)
-        if failure == nil {
-          failure = unsafe other.put(mine, at: place)
-          if failure != nil { unsafe other.putBack(theirs, at: place) }
-        }
-        if let failure {
-          unsafe putBack(mine, at: offset)
-          throw error(.exchange, here, .store(failure))
-        }
+    var refusals: (mine: StoreError?, theirs: StoreError?)
+    refusals.mine = try unsafe keepingWhatIsLost(theirs, at: offset) { [self] () throws(CacheError) in
+      if let failure = unsafe put(theirs, at: offset) { return failure }
+      refusals.theirs = try unsafe other.keepingWhatIsLost(mine, at: place) { () throws(CacheError) in
+        if let failure = unsafe other.put(mine, at: place) { return failure }
         // While there still is a copy. How they end is seen by `keepingWhatIsLost`.
         for file in [self, other] { try? file.flush(dataOnly: true) }
+        return nil
       }
+      return nil
     }
+    guard let failure = refusals.mine ?? refusals.theirs else { return }
+    if refusals.theirs != nil { unsafe other.putBack(theirs, at: place) }
+    unsafe putBack(mine, at: offset)
+    throw error(.exchange, here, .store(failure))
   }
 
   /// Exchanges two ranges of this file that have a page in common, with all that lies between them.
@@ -114,30 +117,39 @@ extension FileCore {
         .copyMemory(from: UnsafeRawBufferPointer(rebasing: old[from..<from + low.count]))
     }
     let (before, after) = (UnsafeRawBufferPointer(old), UnsafeRawBufferPointer(new))
-    try unsafe keepingWhatIsLost(after, at: span.lowerBound) { [self] () throws(CacheError) in
-      if let failure = unsafe put(after, at: span.lowerBound) {
-        unsafe putBack(before, at: span.lowerBound)
-        throw error(.exchange, one, .store(failure))
-      }
+    let refusal = try unsafe keepingWhatIsLost(after, at: span.lowerBound) { [self] () throws(CacheError) in
+      if let failure = unsafe put(after, at: span.lowerBound) { return failure }
       try? flush(dataOnly: true)
+      return nil
     }
+    guard let refusal else { return }
+    unsafe putBack(before, at: span.lowerBound)
+    throw error(.exchange, one, .store(refusal))
   }
 
   /// Has the store given some bytes, with frames for them in hand: what it has lost at the end is kept, dirty.
+  /// - Parameter body: what a store has refused, if so. Then the cache has not changed; what the store was given is for the caller to put back.
   private func keepingWhatIsLost(
-    _ bytes: UnsafeRawBufferPointer, at offset: Int64, _ body: @escaping () throws(CacheError) -> Void
-  ) throws(CacheError) {
+    _ bytes: UnsafeRawBufferPointer, at offset: Int64, _ body: @escaping () throws(CacheError) -> StoreError?
+  ) throws(CacheError) -> StoreError? {
     let range = offset..<offset + Int64(bytes.count)
     let pages = self.pages(offset: UInt64(offset), count: UInt64(bytes.count))
     let watch = index.withLock { unsafe durability.watch }
     let change = unsafe FileChange(operation: .exchange, range: range, content: .bytes(bytes))
+    var refusal: StoreError?
     let (_, owed) = try carryOut(change) { [self] () throws(CacheError) in
-      try body()
+      refusal = try body()
+      if refusal != nil { return 0 }
       // A page that an earlier piece has kept is changed, too.
-      return index.withLock { unsafe durability.loss(since: watch) != nil || isAnyOwed(pages) } ? bytes.count : 0
+      let isKept = index.withLock {
+        unsafe durability.loss(since: watch) != nil
+          || index.next(from: pages.lowerBound, through: pages.upperBound) != nil
+      }
+      return isKept ? bytes.count : 0
     }
     // It was not asked for room.
     engine.dirtyBudget.giveBack(-owed)
+    return refusal
   }
 
   private func put(_ bytes: UnsafeRawBufferPointer, at offset: Int64) -> StoreError? {

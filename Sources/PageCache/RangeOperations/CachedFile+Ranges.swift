@@ -75,7 +75,7 @@ extension CachedFile {
       () throws(CacheError) -> Void? in
       let clamped = range.clamped(to: 0..<max(range.lowerBound, file.length))
       guard !clamped.isEmpty else { return () }
-      try file.changeStore(.unshare, range, size: { $0 }, makesHoles: false, claimsEnd: false) {
+      try file.changeStore(.unshare, range, size: { $0 }, claimsEnd: false) {
         () throws(StoreError) in try file.store.change(.unshare, clamped)
       }
       return ()

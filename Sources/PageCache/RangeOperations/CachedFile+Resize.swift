@@ -34,7 +34,7 @@ extension FileCore {
           operation: .resize, range: range, content: shortens ? .zeros(becomesHole: false) : .none,
           length: .exactly(size))
       ) { [self] () throws(CacheError) in
-        try changeStore(.resize, range, size: { _ in size }, makesHoles: true, claimsEnd: true) {
+        try changeStore(.resize, range, size: { _ in size }, claimsEnd: true) {
           () throws(StoreError) in try store.resize(to: size)
         }
       }

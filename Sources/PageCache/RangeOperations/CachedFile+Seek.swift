@@ -47,7 +47,7 @@ extension CachedFile {
         }
         if extent.isHole == isHole { return position }
         guard extent.end > position else { return .some(end) }
-        position = min(extent.end, max(stored, position + 1))
+        position = position < stored ? min(extent.end, stored) : length
       }
     }
   }

@@ -31,7 +31,9 @@ extension FileCore {
   private func extendStore(for operation: CacheError.Operation, _ range: Range<Int64>) throws(CacheError) {
     // As far as no bytes are held back that have made it longer.
     try settleHoldBacks(0...index.geometry.maximumPage)
-    do throws(StoreError) { try extendStoreInTurn() } catch { throw self.error(operation, range, .store(error)) }
+    try withStore(operation) { () throws(CacheError) in
+      do throws(StoreError) { try extendStoreInTurn() } catch { throw self.error(operation, range, .store(error)) }
+    }
   }
 
   private enum Sharing { case done, impossible, lengthHasChanged, sourceIsShort }
@@ -63,7 +65,7 @@ extension FileCore {
             pages: here.pages)
         ) { [self] () throws(CacheError) in
           try changeStore(
-            .clone, target, size: { max($0, target.upperBound) }, makesHoles: true, claimsEnd: before != nil
+            .clone, target, size: { max($0, target.upperBound) }, claimsEnd: before != nil
           ) { () throws(StoreError) in try store.clone(range, of: source.store, to: target.lowerBound) }
         }
       } catch {

@@ -25,11 +25,10 @@ extension FileCore {
       try reshape(
         FileChange(
           operation: operation, range: here, content: here.isEmpty ? .none : .zeros(becomesHole: true),
-          length: .atLeast(after))
+          length: FileChange.Length(from: before, to: after))
       ) { [self] () throws(CacheError) in
         try changeStore(
-          operation, range, size: { change.keepsSize ? $0 : max($0, clamped.upperBound) }, makesHoles: true,
-          claimsEnd: after > before
+          operation, range, size: { toldChange.keepsSize ? $0 : max($0, clamped.upperBound) }, claimsEnd: after > before
         ) { () throws(StoreError) in try store.change(toldChange, told) }
       }
       return true
@@ -40,11 +39,11 @@ extension FileCore {
     try growing(range, grows: !keepingSize, operation: .allocate) { (before) throws(CacheError) -> Bool in
       let after = keepingSize ? before : max(before, range.upperBound)
       try reshape(
-        FileChange(operation: .allocate, range: 0..<0, content: .none, length: .atLeast(after))
+        FileChange(
+          operation: .allocate, range: 0..<0, content: .none, length: FileChange.Length(from: before, to: after))
       ) { [self] () throws(CacheError) in
         try changeStore(
-          .allocate, range, size: { keepingSize ? $0 : max($0, range.upperBound) }, makesHoles: true,
-          claimsEnd: after > before
+          .allocate, range, size: { keepingSize ? $0 : max($0, range.upperBound) }, claimsEnd: after > before
         ) { () throws(StoreError) in try store.change(.allocate(keepingSize: keepingSize), range) }
       }
       return true
@@ -110,7 +109,7 @@ extension FileCore {
     ) { [self] () throws(CacheError) in
       let moved = Int64(range.count) * (change == .collapse ? -1 : 1)
       try changeStore(
-        operation, range, size: { $0 + moved }, makesHoles: true, claimsEnd: true
+        operation, range, size: { $0 + moved }, claimsEnd: true
       ) { () throws(StoreError) in try store.change(change, range) }
     }
     return ()

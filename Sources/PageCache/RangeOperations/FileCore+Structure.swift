@@ -31,9 +31,11 @@ extension FileCore {
   /// Runs a body until it has a result. When it has none, something that it needs in its store is held back: that is settled with nothing claimed, because other files have to be
   /// claimed for it. Until the body has come to its end, no page is held back anew there.
   static func tryingAgain<Result>(
-    unlessHeld parts: [(file: FileCore, pages: ClosedRange<UInt64>)], _ body: () throws(CacheError) -> Result?
+    unlessHeld list: @autoclosure () -> [(file: FileCore, pages: ClosedRange<UInt64>)],
+    _ body: () throws(CacheError) -> Result?
   ) throws(CacheError) -> Result {
     if let result = try body() { return result }
+    let parts = list()
     let rounds = parts.map { file, pages in
       file.index.withLock { unsafe file.holdBacks.beginRound(pages, upTo: .max, isExclusive: true) }
     }
@@ -41,6 +43,9 @@ extension FileCore {
     while true {
       for (file, pages) in parts { try file.settleHoldBacks(pages) }
       if let result = try body() { return result }
+      for (part, round) in zip(parts, rounds) {
+        part.file.index.withLock { unsafe part.file.holdBacks.renewRound(round) }
+      }
     }
   }
 
@@ -54,8 +59,8 @@ extension FileCore {
   ///   - size: what the store's size is afterwards.
   ///   - claimsEnd: the caller's claim reaches to the end of the file.
   func changeStore(
-    _ operation: CacheError.Operation, _ range: Range<Int64>?, size: (Int64) -> Int64, makesHoles: Bool,
-    claimsEnd: Bool, _ body: () throws(StoreError) -> Void
+    _ operation: CacheError.Operation, _ range: Range<Int64>?, size: (Int64) -> Int64, claimsEnd: Bool,
+    _ body: () throws(StoreError) -> Void
   ) throws(CacheError) {
     do throws(StoreError) { try body() } catch {
       let known = index.withLock { () -> Int64 in
@@ -68,7 +73,7 @@ extension FileCore {
     index.withLock {
       unsafe storeState.size = size(storeState.size)
       noteStoreChange()
-      if makesHoles { unsafe storeState.mayHaveHoles = true }
+      unsafe storeState.mayHaveHoles = true
       noteChangeLocked()
     }
   }
@@ -81,8 +86,12 @@ extension FileCore {
     }
     guard ownership == .exclusive, let status = try? store.status(), status.size > known else { return }
     let end = keeps(.growthOfOthersSpared) ? length : known
-    if status.size > end { try? store.resize(to: end) }
-    index.withLock { unsafe storeState.size = max(storeState.size, min(status.size, end)) }
+    var isCut = true
+    if status.size > end { do throws(StoreError) { try store.resize(to: end) } catch { isCut = false } }
+    index.withLock {
+      unsafe storeState.size = max(storeState.size, min(status.size, end))
+      if !isCut { unsafe storeState.mayBeLonger = true }
+    }
   }
 
   /// Carries a structural change out. If the store refuses, what it may have done of it is read again.
@@ -100,10 +109,10 @@ extension FileCore {
     } catch {
       // Some stores do a part of it before they run out of space: what is not owed is read again, whatever it is.
       if isRefused, change.holdsWhatItChanges, !change.range.isEmpty {
-        forgetUnlessOwed(
-          foliosAround(pages(offset: UInt64(change.range.lowerBound), count: UInt64(change.range.count))))
+        let pages = pages(offset: UInt64(change.range.lowerBound), count: UInt64(change.range.count))
+        forgetUnlessOwed(foliosAround(pages), because: error.refusal)
       } else if isRefused, case .unknown = change.content {
-        forgetUnlessOwed(change.pages)
+        forgetUnlessOwed(change.pages, because: error.refusal)
       }
       throw error
     }
@@ -139,7 +148,9 @@ extension FileCore {
   func writeBackClaimed(
     _ pages: ClosedRange<UInt64>, holding mode: RangeTable.Mode, operation: CacheError.Operation, range: Range<Int64>?
   ) throws(CacheError) -> Bool {
-    let watch = index.withLock { unsafe durability.watch }
+    let (watch, isClean) = index.withLock { unsafe (durability.watch, durability.dirtyPages == 0) }
+    // With a claim for changing the store, nothing of it is on its way either.
+    if isClean, mode == .changingStore { return true }
     let outcome = writeBack(pages, holding: mode)
     if mode == .reading { awaitTransfers() }
     if let loss = outcome.refusal ?? (mode == .reading ? index.withLock { unsafe durability.loss(since: watch) } : nil)

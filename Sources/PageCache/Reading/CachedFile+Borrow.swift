@@ -124,14 +124,14 @@ extension CachedFile {
       guard available > 0 else {
         return unsafe copied(UnsafeRawBufferPointer(start: nil, count: 0), capacity: 0)
       }
-      let asked = Int(min(Int64(count), available + 1))
+      let asked = Int(min(Int64(count), available + Int64(CachedFile.growth(of: Int(available)))))
       if let loan = try fillAndBorrow(file, offset: offset, count: asked) {
         if unsafe asked == count || loan.bytes.count < asked { return loan }
         giveBack(loan)
         continue
       }
       let most = CachedFile.largestAllocation
-      guard asked <= most else { throw error(.borrow, range, .countTooLarge(Int(available), most: most)) }
+      guard available <= most else { throw error(.borrow, range, .countTooLarge(Int(available), most: most)) }
       engine.domain.record().counter(Counter.borrowCopies).addAsOnlyWriter(1)
       let copy = unsafe TemporaryMemory.allocate(byteCount: asked)
       do throws(CacheError) {

@@ -67,7 +67,10 @@ extension CachedFile {
   /// What the cache allocates for one call at most: an allocation that fails ends the program.
   static var largestAllocation: Int { 1 << 30 }
 
-  /// Memory for a read of a range into new memory, so that no large count becomes a large allocation: for what the file has of it now, and a byte more, if more is wanted.
+  /// By how much a file may become longer beside a read of so many bytes, before the read has to be done again: an eighth, so that one that grows steadily does not keep it from its end.
+  static func growth(of length: Int) -> Int { max(4096, length / 8) }
+
+  /// Memory for a read of a range into new memory, so that no large count becomes a large allocation: for what the file has of it now, and some more, if more is wanted.
   ///
   /// How long the file is, is decided by the read: a write may make it longer before that. If a read fills memory that is less than was wanted, there may be more, and the caller reads
   /// once more. One that took what fits would return new bytes up to the old end, which is no state that the file had (D17).
@@ -77,6 +80,6 @@ extension CachedFile {
     let length = Int(max(0, min(range.upperBound, size) - range.lowerBound))
     let most = CachedFile.largestAllocation
     guard length <= most else { throw error(.read, range, .countTooLarge(length, most: most)) }
-    return length == 0 ? 0 : min(range.count, length + 1)
+    return length == 0 ? 0 : min(range.count, length + CachedFile.growth(of: length))
   }
 }

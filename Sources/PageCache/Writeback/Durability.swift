@@ -45,16 +45,19 @@ package struct Durability: Sendable {
   private var fullyFlushed: UInt64 = 0
 
   /// Epoch of what is given to the store now.
-  private var epoch: UInt64 = 0
+  package private(set) var epoch: UInt64 = 0
   /// Whether a flush is under way: one at a time.
   package private(set) var isFlushing = false
   private var failedFlushes: UInt64 = 0
+
+  /// How often pages were taken and then not given to the store after all: they are dirty again.
+  package private(set) var returns: UInt64 = 0
 
   private var transfers: [Transfer] = []
   private var lastTransfer: UInt64 = 0
 
   /// Writes, flushes and extensions of the store that have failed; and how the last one did.
-  private var losses: UInt64 = 0
+  package private(set) var watch = Watch()
   private var lastLoss: StoreError?
   /// What handles are told of.
   var failures = FailureLog()
@@ -65,10 +68,10 @@ package struct Durability: Sendable {
 // MARK: Marks
 
 extension Durability {
-  /// Marks to add to a page, and to take off it.
+  /// Marks to add to a page, and to take off it. Bits, one for each `Mark`, and not sets: this is done for every page that is written.
   package struct MarkChange: Sendable {
-    package var add: MarkSet
-    package var remove: MarkSet
+    package var add = 0
+    package var remove = 0
   }
 
   /// How a page stands once a change of it is over.
@@ -83,24 +86,32 @@ extension Durability {
     epoch & 1 == 0 ? .writtenInEvenEpoch : .writtenInOddEpoch
   }
 
+  @inline(__always)
+  private static func bit(ofEpoch epoch: UInt64) -> Int { mark(ofEpoch: epoch).bit }
+
   /// What a page's marks become. Whatever an earlier flush owes for a written page, the next one owes as well: one mark is enough.
-  package func marks(for standing: Standing) -> MarkChange {
+  @inline(__always)
+  package static func marks(for standing: Standing, epoch: UInt64) -> MarkChange {
     switch standing {
-    case .dirty: MarkChange(add: MarkSet(.dirty), remove: [])
-    case .written:
-      MarkChange(
-        add: MarkSet(Durability.mark(ofEpoch: epoch)), remove: MarkSet(Durability.mark(ofEpoch: epoch + 1)))
+    case .dirty: MarkChange(add: Mark.dirty.bit)
+    case .written: MarkChange(add: bit(ofEpoch: epoch), remove: bit(ofEpoch: epoch + 1))
     }
   }
 
   /// What the marks of a dirty page become when write-back takes it. The mark goes before the page is read: a change from then on makes it dirty again (R5).
-  package var marksWhenTaken: MarkChange {
-    MarkChange(add: MarkSet(Durability.mark(ofEpoch: epoch)), remove: MarkSet(.dirty))
+  package static func marksWhenTaken(epoch: UInt64) -> MarkChange {
+    MarkChange(add: bit(ofEpoch: epoch), remove: Mark.dirty.bit)
   }
 
   /// What the marks of a page become that was written, and that a failed flush may have lost.
-  package static let marksWhenLost = MarkChange(
-    add: MarkSet(.dirty), remove: [MarkSet(.writtenInEvenEpoch), MarkSet(.writtenInOddEpoch)])
+  package static var marksWhenLost: MarkChange {
+    MarkChange(add: Mark.dirty.bit, remove: Mark.writtenInEvenEpoch.bit | Mark.writtenInOddEpoch.bit)
+  }
+}
+
+extension Mark {
+  @inline(__always)
+  package var bit: Int { 1 << rawValue }
 }
 
 // MARK: Changes and points
@@ -165,6 +176,9 @@ extension Durability {
     return transfer.failedFlushes == failedFlushes || !keeps(.transfersSeeFailures) ? .written : .dirty
   }
 
+  /// Pages of a transfer are dirty again, though nothing has failed: a call that has waited for it looks for dirty pages once more.
+  package mutating func noteReturn() { returns += 1 }
+
   /// The newest transfer that has begun.
   package var newestTransfer: UInt64 { lastTransfer }
 
@@ -225,17 +239,15 @@ extension Durability {
 extension Durability {
   /// Where to look from for failures: taken before the store gets the first byte.
   package struct Watch: Sendable {
-    fileprivate let losses: UInt64
+    fileprivate var losses: UInt64 = 0
   }
 
-  package var watch: Watch { Watch(losses: losses) }
-
   /// What has failed since then: by whichever call. It may have lost what that call has waited for.
-  package func loss(since watch: Watch) -> StoreError? { losses > watch.losses ? lastLoss : nil }
+  package func loss(since watch: Watch) -> StoreError? { self.watch.losses > watch.losses ? lastLoss : nil }
 
   /// Counts something that the store did not take.
   package mutating func noteLoss(_ error: StoreError) {
-    losses += 1
+    watch.losses += 1
     lastLoss = error
   }
 }

@@ -57,7 +57,7 @@ extension FileCore {
           page = found.lastPage + 1
           // What is on its way to the store was not covered; its mark is put right when it has arrived.
           if unsafe durability.isInTransfer(found.page...found.lastPage) { continue }
-          freed -= changeMarks(found.location, page: found.page, .init(add: [], remove: MarkSet(mark)))
+          freed -= changeMarks(found.location, page: found.page, .init(remove: mark.bit))
         }
         engine.dirtyBudget.giveBack(freed)
         if freed > 0 { index.broadcast() }
@@ -84,9 +84,12 @@ extension FileCore {
     func isQuiet() -> Bool {
       unsafe durability.storeChanges == changes && !isBeingChanged && !storeState.isChangedByOthers
     }
-    guard index.withLock({ isQuiet() }), let status = try? store.status() else { return }
+    guard let begun = index.withLock({ unsafe isQuiet() ? changesBegun : nil }), let status = try? store.status() else {
+      return
+    }
     index.withLock {
-      guard isQuiet() else { return }
+      // A change that was refused meanwhile may have left its time all the same.
+      guard isQuiet(), unsafe changesBegun == begun else { return }
       unsafe storeState.stamp = status.changeStamp
       if unsafe storeState.mayBeLonger {
         unsafe storeState.mayBeLonger = false

@@ -36,7 +36,6 @@ extension FileCore {
     let all = pages.map { slotsAround($0) } ?? 0...index.geometry.maximumPage
     let (outcome, failure) = writeBackInOrder(all, upTo: target, depth: depth)
     do throws(StoreError) {
-      awaitTransfers()
       try extendStoreInTurn(to: pages == nil ? .max : Int64(clamping: (all.upperBound + 1) << frameShift))
       if flushing != .nothing { try flush(dataOnly: flushing == .data) }
       // Also what another call took to the store, or flushed: it may have lost what this one waits for.
@@ -44,9 +43,10 @@ extension FileCore {
     } catch {
       throw self.error(operation, error.range, .store(error))
     }
+    if pages == nil, flushing != .nothing {
+      index.withLock { reachLocked(min(target, outcome.passedOver.since)) }
+    }
     if let failure { throw failure }
-    guard pages == nil, flushing != .nothing else { return }
-    index.withLock { reachLocked(min(target, outcome.passedOver.since)) }
   }
 
   /// Gives the store all that is dirty. Flushes only where others wait for this file, and it is about to go.
@@ -83,14 +83,19 @@ extension FileCore {
     while true {
       index.withLock {
         if let round {
+          // Writers wait once more, and longer.
           unsafe holdBacks.renewRound(round)
         } else if unsafe !holdBacks.isEmpty {
           round = unsafe holdBacks.beginRound(pages, upTo: target)
         }
       }
+      let returns = index.withLock { unsafe durability.returns }
       var outcome = writeBack(pages)
       outcome.refusal = refusal ?? outcome.refusal
       refusal = outcome.refusal
+      // What another call had taken when this one looked has arrived, or is dirty again.
+      awaitTransfers()
+      if index.withLock({ unsafe durability.returns != returns }) { continue }
       guard outcome.passedOver.since < target else { return (outcome, nil) }
       do throws(CacheError) {
         try makePointsDurable(outcome.passedOver, depth: depth)
@@ -130,32 +135,31 @@ extension FileCore {
 
   /// Waits as long as a round is to write one of some pages that a writer is about to hold back once more. Holds nothing.
   ///
-  /// Not for ever: the round waits for other files, and their stores may be slow. A writer that has waited long enough puts the page off all the same, and those
-  /// that come after it do not wait: then the round takes one pass more.
+  /// Not for ever: the round waits for other files, and their stores may hang. A writer that has waited long enough puts the page off all the same, and those
+  /// that come after it do not wait. Then the round takes one pass more, for which they wait longer.
   func awaitRound(_ pages: ClosedRange<UInt64>) {
-    guard index.withLock({ unsafe holdBacks.isAwaited(pages) }) else { return }
-    let end = monotonicNanoseconds() + FileCore.longestWaitForRound
+    guard index.withLock({ unsafe holdBacks.patience(for: pages) > 0 }) else { return }
+    let start = monotonicNanoseconds()
     index.withLock {
       unsafe holdBacks.waitingWriters += 1
-      while unsafe holdBacks.isAwaited(pages) {
-        let now = monotonicNanoseconds()
-        guard now < end else {
-          unsafe holdBacks.giveUpWaiting()
+      while true {
+        let patience = unsafe holdBacks.patience(for: pages)
+        if patience == 0 { break }
+        let waited = monotonicNanoseconds() - start
+        guard waited < patience else {
+          unsafe holdBacks.giveUpWaiting(for: pages)
           break
         }
-        index.wait(nanoseconds: Int(end - now))
+        index.wait(nanoseconds: Int(patience - waited))
       }
       unsafe holdBacks.waitingWriters -= 1
     }
   }
 
-  private static var longestWaitForRound: UInt64 { 100_000_000 }
-
   /// Runs a body that uses the store without a claim: the last close waits for it.
-  private func withStore(_ operation: CacheError.Operation, _ body: () throws(CacheError) -> Void) throws(CacheError) {
+  func withStore(_ operation: CacheError.Operation, _ body: () throws(CacheError) -> Void) throws(CacheError) {
     let isOpen = index.withLock { () -> Bool in
-      // A job of the background has been counted before.
-      guard unsafe !isClosing || background.hasJob else { return false }
+      guard unsafe !isShut else { return false }
       unsafe users += 1
       return true
     }
@@ -181,6 +185,11 @@ extension DurabilityPoint {
   /// - Parameter depth: files that wait for it, in a row.
   func makeDurable(depth: Int = 0) throws(CacheError) {
     if isReached { return }
-    try file.makeDurable(dataOnly: true, upTo: change, depth: depth)
+    do throws(CacheError) {
+      try file.makeDurable(dataOnly: true, upTo: change, depth: depth)
+    } catch {
+      // The last close may have done it.
+      if !isReached { throw error }
+    }
   }
 }

@@ -8,14 +8,13 @@ extension FileCore {
   /// - Returns: by how many the pages with any mark have become more.
   @discardableResult
   func changeMarks(_ location: PageIndex.Location, page: UInt64, _ change: Durability.MarkChange) -> Int {
-    // Bits, not sets: this is done for every page that is written.
     let before = index.marks(of: location, page: page).rawValue
-    let after = before & ~change.remove.rawValue | change.add.rawValue
+    let after = before & ~change.remove | change.add
     var different = before ^ after
     guard different != 0 else { return 0 }
     let count = 1 << Int(location.shift)
-    if different & MarkSet(.dirty).rawValue != 0 {
-      unsafe durability.dirtyPages += after & MarkSet(.dirty).rawValue != 0 ? count : -count
+    if different & Mark.dirty.bit != 0 {
+      unsafe durability.dirtyPages += after & Mark.dirty.bit != 0 ? count : -count
       if unsafe durability.dirtyPages == 0 { unsafe durability.dirtySince = nil }
     }
     while different != 0 {
@@ -47,7 +46,7 @@ extension FileCore {
       noteStoreChange()
       noteWrittenTime()
     }
-    return changeMarks(location, page: page, unsafe durability.marks(for: standing))
+    return changeMarks(location, page: page, unsafe Durability.marks(for: standing, epoch: durability.epoch))
   }
 
   func noteWrittenTime() {
@@ -56,6 +55,7 @@ extension FileCore {
 
   /// Notes that the store has been changed by this cache.
   func noteStoreChange() {
+    watch()
     unsafe storeState.stamp = nil
     unsafe durability.noteStoreChange()
     if unsafe durability.changedSince == nil { unsafe durability.changedSince = monotonicNanoseconds() }
@@ -65,6 +65,12 @@ extension FileCore {
   @inline(__always)
   func noteChangeLocked() {
     unsafe durability.noteChange()
+    watch()
+  }
+
+  /// Lets the background know that the file owes something.
+  @inline(__always)
+  private func watch() {
     if unsafe !isWatched {
       unsafe isWatched = true
       engine.writeback.watch(self)
@@ -73,7 +79,7 @@ extension FileCore {
 
   /// Forgets what is owed for an entry that is about to leave the index.
   func forgetMarks(_ found: PageIndex.Found) {
-    let change = changeMarks(found.location, page: found.page, Durability.MarkChange(add: [], remove: .all))
+    let change = changeMarks(found.location, page: found.page, Durability.MarkChange(remove: MarkSet.all.rawValue))
     if change < 0 { engine.dirtyBudget.giveBack(-change) }
     if unsafe !holdBacks.isEmpty {
       for page in found.page...found.lastPage { unsafe holdBacks.remove(page) }

@@ -12,11 +12,6 @@ extension FileCore {
     var passedOver = HoldBacks<DurabilityPoint>.PassedOver()
     /// The first refusal.
     var refusal: StoreError?
-
-    mutating func add(_ other: WriteBackOutcome) {
-      passedOver = other.passedOver.isEmpty ? passedOver : other.passedOver
-      refusal = refusal ?? other.refusal
-    }
   }
 
   /// Gives dirty pages to the store, in order, each once; neighbours together.
@@ -30,18 +25,22 @@ extension FileCore {
     var outcome = WriteBackOutcome()
     var page = pages.lowerBound
     var staging = Staging()
+    // A store that has refused a page is given few behind it at first: it may refuse these, too.
+    var window = FileCore.batchPages
     while page <= pages.upperBound {
       index.lock()
       guard let found = index.next(from: page, through: pages.upperBound, marked: .dirty) else {
         index.unlock()
         break
       }
-      let last = max(found.lastPage, min(pages.upperBound, found.page + FileCore.batchPages - 1))
+      let last = max(found.lastPage, min(pages.upperBound, found.page + window - 1))
       let claim =
         mode == .changingStore ? nil : claimLocked(found.page...last, .writingBack, isUrgent: mode == .reading)
       var batch = gather(from: found.page, through: last, &outcome.passedOver)
       index.unlock()
+      window = min(2 * window, FileCore.batchPages)
       if let failure = write(&batch, &staging, &outcome.passedOver) {
+        window = 1
         // One attempt, one failure to tell of.
         if outcome.refusal == nil { index.withLock { unsafe durability.failures.add(failure) } }
         outcome.refusal = outcome.refusal ?? failure
@@ -84,8 +83,8 @@ extension FileCore {
         batch.next = found.lastPage + 1
         continue
       }
-      var change = unsafe durability.marksWhenTaken
-      if !keeps(.clearThenRead) { change.remove = [] }
+      var change = unsafe Durability.marksWhenTaken(epoch: durability.epoch)
+      if !keeps(.clearThenRead) { change.remove = 0 }
       changeMarks(found.location, page: found.page, change)
       noteWrittenTime()
       batch.slots.append((found.page, found.pageCount))
@@ -161,6 +160,7 @@ extension FileCore {
       batch.next = taken[held].page + taken[held].count
       // What lies behind it is dirty again, and gathered anew.
       batch.slots.removeSubrange(held...)
+      unsafe durability.noteReturn()
     }
     for (page, count) in batch.slots {
       for page in page..<page + count { unsafe holdBacks.remove(page) }
@@ -177,7 +177,7 @@ extension FileCore {
       guard found.entry.isFolio else { continue }
       let added = mark(found.location, page: found.page, as: standing)
       if !keeps(.clearThenRead), standing == .written {
-        changeMarks(found.location, page: found.page, .init(add: [], remove: MarkSet(.dirty)))
+        changeMarks(found.location, page: found.page, .init(remove: Mark.dirty.bit))
       }
       // It was owed all the while; but for what a flush has cleared meanwhile.
       engine.dirtyBudget.giveBack(-added)

@@ -114,9 +114,20 @@ extension HoldBacks {
     let end: UInt64
     /// No page may be held back anew either.
     let isExclusive: Bool
-    /// A writer has waited for it in vain.
-    var isLate = false
+    /// How long a writer waits for it: nanoseconds; none, once one has waited in vain.
+    var patience = HoldBacks.firstPatience
+    /// The same for its next pass.
+    var nextPatience = HoldBacks.firstPatience * 4
+
+    init(number: UInt64, pages: ClosedRange<UInt64>, end: UInt64, isExclusive: Bool) {
+      self.number = number
+      self.pages = pages
+      self.end = end
+      self.isExclusive = isExclusive
+    }
   }
+
+  private static var firstPatience: UInt64 { 100_000_000 }
 
   /// Begins a round.
   /// - Parameters:
@@ -130,25 +141,29 @@ extension HoldBacks {
     return lastRound
   }
 
-  /// Writers wait for a round once more, which goes over the pages again.
+  /// A round goes over its pages once more. Writers wait for it again, and longer.
   package mutating func renewRound(_ number: UInt64) {
-    if let place = rounds.firstIndex(where: { $0.number == number }) { rounds[place].isLate = false }
+    guard let place = rounds.firstIndex(where: { $0.number == number }) else { return }
+    rounds[place].patience = rounds[place].nextPatience
+    rounds[place].nextPatience = min(rounds[place].nextPatience * 4, 1 << 40)
   }
 
   package mutating func endRound(_ number: UInt64) { rounds.removeAll { $0.number == number } }
 
-  /// Whether a round stands against holding some pages back: then a writer waits.
-  package func isAwaited(_ range: ClosedRange<UInt64>) -> Bool {
-    rounds.contains { round in
-      guard !round.isLate, round.pages.overlaps(range) else { return false }
-      if round.isExclusive { return true }
-      return !pages.isEmpty
-        && range.clamped(to: round.pages).contains { page in pages[page].map { $0.since < round.end } ?? false }
-    }
+  private func standsAgainst(_ round: Round, _ range: ClosedRange<UInt64>) -> Bool {
+    guard round.patience > 0, round.pages.overlaps(range) else { return false }
+    if round.isExclusive { return true }
+    return !pages.isEmpty
+      && range.clamped(to: round.pages).contains { page in pages[page].map { $0.since < round.end } ?? false }
   }
 
-  /// Writers wait no longer for the rounds that are under way.
-  package mutating func giveUpWaiting() {
-    for number in rounds.indices { rounds[number].isLate = true }
+  /// How long a writer waits for rounds that stand against holding some pages back: nanoseconds; 0 if none does.
+  package func patience(for range: ClosedRange<UInt64>) -> UInt64 {
+    rounds.reduce(0) { standsAgainst($1, range) ? max($0, $1.patience) : $0 }
+  }
+
+  /// A writer has waited for these rounds in vain: no other waits for them before they are renewed.
+  package mutating func giveUpWaiting(for range: ClosedRange<UInt64>) {
+    for place in rounds.indices where standsAgainst(rounds[place], range) { rounds[place].patience = 0 }
   }
 }

@@ -93,24 +93,27 @@ extension FileCore {
   ) throws(CacheError) -> ChangeOutcome {
     var owed = 0
     defer { engine.dirtyBudget.giveBack(room.pages - owed) }
+    var change = unsafe FileChange(
+      operation: operation, range: range, content: .bytes(bytes), length: .atLeast(range.upperBound))
+    guard durability == .writeThrough else {
+      change.heldUntil = point
+      let outcome: ChangeOutcome
+      (outcome, owed) = try carryOut(change)
+      if case .done(let count) = outcome { countWrite(of: count) }
+      return outcome
+    }
+    let watch = index.withLock { unsafe self.durability.watch }
     var refusal: StoreError?
-    func give() throws(CacheError) -> Int {
+    let outcome: ChangeOutcome
+    (outcome, owed) = try carryOut(change) { [self] () throws(CacheError) in
       let (written, failure) = unsafe writeAll(bytes, at: range.lowerBound)
       index.withLock { noteWritten(through: range.lowerBound + Int64(written), count: written) }
       refusal = failure
       if let failure, written == 0 { throw error(operation, range, .store(failure)) }
       return written
     }
-    let isThrough = durability == .writeThrough
-    let watch = index.withLock { unsafe self.durability.watch }
-    var change = unsafe FileChange(
-      operation: operation, range: range, content: .bytes(bytes), length: .atLeast(range.upperBound))
-    if !isThrough { change.heldUntil = point }
-    let outcome: ChangeOutcome
-    (outcome, owed) = try carryOut(change, tellStore: isThrough ? give : nil)
     guard case .done(let count) = outcome else { return outcome }
-    domain.record().counter(Counter.writtenBytes).addAsOnlyWriter(UInt64(count))
-    domain.record().counter(Counter.writes).addAsOnlyWriter(1)
+    countWrite(of: count)
     if let refusal { throw error(operation, range, .partlyWritten(count, refusal)) }
     if room.isSynchronous {
       do throws(StoreError) {
@@ -120,6 +123,11 @@ extension FileCore {
       } catch { throw self.error(operation, range, .store(error)) }
     }
     return outcome
+  }
+
+  private func countWrite(of count: Int) {
+    domain.record().counter(Counter.writtenBytes).addAsOnlyWriter(UInt64(count))
+    domain.record().counter(Counter.writes).addAsOnlyWriter(1)
   }
 
   /// Takes room in the dirty budget for a write, waiting for the background to make some.
