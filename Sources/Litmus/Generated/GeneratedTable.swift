@@ -41,7 +41,7 @@
         } else if result.result.kind != nil {
           unproven.append(result)
         }
-        if explored % 1000 == 0 {
+        if explored % 500 == 0 {
           show("\(explored) programs, \(executions) executions, \(Int(Explorer.now() - begin)) seconds")
         }
       }

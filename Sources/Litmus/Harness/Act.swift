@@ -130,6 +130,8 @@ enum Outcome: Equatable, CustomStringConvertible {
   case done
   /// A read that could not be served at once, or a call that the store can not do.
   case declined
+  /// By a handle that another thread has closed.
+  case closed
   /// The range does not lie in the file as the call must have it.
   case impossible
   /// Where data begins.
@@ -146,6 +148,7 @@ enum Outcome: Equatable, CustomStringConvertible {
     case .count(let count): return "\(count)"
     case .done: return "done"
     case .declined: return "declined"
+    case .closed: return "closed"
     case .impossible: return "impossible"
     case .found(let place): return place.map { "data at \($0)" } ?? "no data"
     case .refused(let cause): return "refused: \(cause)"

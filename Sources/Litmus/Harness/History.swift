@@ -76,6 +76,7 @@
       if isTold { Explorer.shared.note("-> \(outcome)", Site("", 0)) }
       notePledge(act, outcome, known, world)
       if case .failed(let message) = outcome { violation = message }
+      if outcome == .closed, !world.hasClosed { violation = "\(act) finds the file closed, which it is not" }
       if case .refused(let cause) = outcome {
         if act.tellsOfFailures { tellings[thread] += 1 } else { refusals[thread] += 1 }
         if refusals[thread] > failures || tellings[thread] > failures || !cause.hasSuffix("Input/output error") {
@@ -143,7 +144,7 @@
         guard comesNext(event, of: place, done) else { continue }
         var next = files
         // What was declined, or refused by a store that fails, has changed nothing and says nothing.
-        var isRefused = event.outcome == .declined
+        var isRefused = event.outcome == .declined || event.outcome == .closed
         if case .refused = event.outcome { isRefused = true }
         guard isRefused || next.accepts(event.outcome, of: event.act) else { continue }
         var nextDone = done

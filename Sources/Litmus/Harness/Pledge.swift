@@ -141,7 +141,7 @@
     }
 
     fileprivate func effect(on place: Int, of file: Int, mayGrowHere: Bool) -> Effect {
-      if outcome == .impossible { return .none }
+      if outcome == .impossible || outcome == .closed { return .none }
       var isRefused = outcome == .declined
       if case .refused = outcome { isRefused = true }
       func value(_ byte: UInt8) -> Effect { isRefused ? .perhaps(byte) : .value(byte) }

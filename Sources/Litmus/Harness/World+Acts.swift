@@ -117,9 +117,8 @@
       if let error = error as? CacheError {
         switch error.cause {
         case .pastEnd: return .impossible
-        // By a handle that another thread has closed.
-        case .closed: return .declined
-        case .store(let refusal) where refusal.cause == .system(.badFileDescriptor): return .declined
+        case .closed: return .closed
+        case .store(let refusal) where refusal.cause == .system(.badFileDescriptor): return .closed
         case .store(let refusal) where refusal.cause == .unsupported: return .declined
         default: break
         }
@@ -129,6 +128,7 @@
 
     private func cycle(_ file: Int) throws -> Outcome {
       let handle = handle(file)
+      hasClosed = true
       defer {
         if handle.isClosed,
           let another = try? cache.open(store: stores[file], .readWrite(durability: start.durability))

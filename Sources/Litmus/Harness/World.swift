@@ -67,6 +67,8 @@
     var twin: CachedFile?
     /// Handles that threads have opened in the place of one that they have closed, by thread and file.
     var opened: [Int: [Int: CachedFile]] = [:]
+    /// Whether a thread has begun to close a handle.
+    var hasClosed = false
     /// Of a message from one thread to another.
     let flag = Words([0])
     var points: [Int: DurabilityPoint] = [:]
