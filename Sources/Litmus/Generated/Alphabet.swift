@@ -149,7 +149,7 @@
       Letter("heldBoth") {
         [
           .write(0, $0.bytes(8), file: 1), .point(file: 1), .heldWrite(8, $0.otherBytes(8)), .point(file: 0),
-          .heldWrite(16, $0.otherBytes(8), file: 1),
+          .heldWrite(16, Array(repeating: $0.byte + 140, count: 8), file: 1),
         ]
       },
       Letter("point") { [.write(0, $0.bytes(8), file: 1), .point(file: 1), .reached] },
