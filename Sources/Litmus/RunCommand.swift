@@ -19,7 +19,7 @@
     @Option(help: "Executions of one generated program, at most. 600 if not given, 200 with --short.")
     var executions: Int?
     @Option(help: "What generated programs are drawn by. PAGECACHE_SEED, or 1, if not given.") var seed: UInt64?
-    @Option(help: "Seconds for each search, at most. 3600 if not given, 10 with --short; 60 for a generated program, which has other limits.")
+    @Option(help: "Seconds for each search, at most. 3600 if not given, 10 with --short, 60 with --generated.")
     var seconds: Double?
     @Option(help: "Searches at one time. As many as there are cores if not given.") var jobs: Int?
 

@@ -59,8 +59,11 @@
       Letter("many", .readMany(0, 8, 256, 8)),
       Letter("manyEnd") { [.readMany($0.end.lowerBound, 16, 0, 8)] },
       Letter("borrow", .borrow(0, 8)),
+      Letter("borrowSecond", .borrow(256, 8)),
       Letter("borrowAcross", .borrow(248, 16)),
       Letter("borrowEnd") { [.borrow($0.end.lowerBound, 16)] },
+      Letter("tryFar", .tryRead(1280, 16)),
+      Letter("readOther", .read(0, 8, file: 1)),
       Letter("size", .size()),
       Letter("sizeRead") { [.size(), .tryRead($0.end.lowerBound, 16)] },
       Letter("readTwice", { _ in [.tryRead(8, 16), .tryRead(8, 16)] }),
@@ -75,6 +78,10 @@
       Letter("writeAcross") { [.write(248, $0.bytes(16))] },
       Letter("writeEnd") { [.write($0.end.lowerBound, $0.bytes(16))] },
       Letter("writeBeyond") { [.write($0.size + 264, $0.bytes(8))] },
+      Letter("writeFar") { [.write(1280, $0.bytes(16))] },
+      Letter("writeOften") { place in
+        (0..<4).map { .write(0, Array(repeating: place.byte + 40 * UInt8($0), count: 16)) }
+      },
       Letter("append") { [.append($0.bytes(8))] },
       Letter("writeOther") { [.write(0, $0.bytes(8), file: 1)] },
     ]
@@ -158,6 +165,7 @@
     private static let reclaiming: [Letter] = [
       Letter("evict", .evict(0)),
       Letter("evictSecond", .evict(1)),
+      Letter("evictSecondReuse", { _ in [.evict(1), .reclaim, .read(0, 8, file: 1)] }),
       Letter("evictReuse", { _ in [.evict(0), .reclaim, .read(0, 8, file: 1)] }),
       Letter("move", .move(0)),
       Letter("moveReuse", { _ in [.move(0), .reclaim, .read(0, 8, file: 1)] }),

@@ -44,6 +44,7 @@
       Feature("bits2", "versions") { $0.versionBits = 2 },
       Feature("unfenced", "fences") { $0.usesMembarrier = false },
       Feature("lone", "store") { $0.readsOnCaller = true },
+      Feature("tight", "frames") { $0.callsAtOnce = 1 },
       Feature("ahead", "ahead") { $0.readAhead = 512 },
       Feature("apart", "sharing") { $0.sharesStorage = false },
       Feature("dirty", "dirty") { $0.before.append(.write(16, bytes(60, 8))) },
@@ -78,7 +79,7 @@
     static let plain: [[String]] = [
       [], ["back"], ["cold"], ["back", "dirty"], ["hole"], ["order01"], ["twin"], ["size24"], ["lent"],
       ["back", "dirtyEnd"], ["size264", "back"], ["order11"], ["badFlush"], ["back", "badWrite"],
-      ["back", "held"],
+      ["back", "held"], ["tight", "cold"], ["lone", "first"],
     ]
 
     /// ... and every letter beside its companions.

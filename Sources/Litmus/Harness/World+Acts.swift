@@ -109,17 +109,19 @@
         }
         return .done
       } catch {
-        return World.outcome(of: error)
+        return outcome(of: error)
       }
     }
 
-    private static func outcome(of error: any Error) -> Outcome {
+    private func outcome(of error: any Error) -> Outcome {
       if let error = error as? CacheError {
         switch error.cause {
         case .pastEnd: return .impossible
         case .closed: return .closed
         case .store(let refusal) where refusal.cause == .system(.badFileDescriptor): return .closed
         case .store(let refusal) where refusal.cause == .unsupported: return .declined
+        // Where the pool is as small as it may be, others can hold all that there is.
+        case .noFrames where start.callsAtOnce == 1: return .declined
         default: break
         }
       }
