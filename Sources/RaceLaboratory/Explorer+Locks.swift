@@ -88,10 +88,27 @@ extension Explorer {
     mutex.waiting.append(me)
     step(mutex.name, .update)
     release(mutex, me)
-    if mutex.waiting.contains(where: { $0 === me }) { me.state = isTimed ? .waitingForTime : .waiting }
+    if mutex.waiting.contains(where: { $0 === me }), !wakesIdly(mutex, me, site) {
+      me.state = isTimed ? .waitingForTime : .waiting
+    }
     me.wantedLock = mutex
     step(mutex.name, .update)
     take(mutex, me, site)
+  }
+
+  /// Whether the wait that begins with this step ends without a signal: some time after it, when the thread is chosen.
+  private func wakesIdly(_ mutex: ModelMutex, _ me: ModelThread, _ site: Site) -> Bool {
+    guard liberties.contains(.idleWakeUps), idleWakeUps < Liberties.most, choose(2, cost: 1) == 1 else { return false }
+    idleWakeUps += 1
+    note(.note, at: site, text: "will wake for no reason")
+    mutex.waiting.removeAll { $0 === me }
+    // A signal that came before this step would have been for this thread.
+    race(withAll: mutex.queueSteps, me)
+    mutex.queueSteps.append(mark(me))
+    me.past.join(mutex.queuePast)
+    mutex.queuePast = me.past
+    for sleeper in active where sleeper.object == mutex.name + 1 { asleep &= ~(1 << UInt8(sleeper.number)) }
+    return true
   }
 
   /// A step that depends on who waits, or changes it.
@@ -109,8 +126,9 @@ extension Explorer {
     touchQueue(of: mutex, current)
     guard !mutex.waiting.isEmpty else { return }
     note(.wake, address: mutex.name, at: site)
-    let woken = all ? mutex.waiting : [mutex.waiting[0]]
-    mutex.waiting.removeFirst(woken.count)
+    // The kernel promises no order: any of them, and who came first is tried first.
+    let woken = all ? mutex.waiting : [mutex.waiting[choose(mutex.waiting.count)]]
+    mutex.waiting.removeAll { waiter in woken.contains { $0 === waiter } }
     for thread in woken {
       thread.state = .ready
       thread.past.join(current.past)

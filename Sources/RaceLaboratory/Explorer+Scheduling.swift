@@ -117,7 +117,7 @@ extension Explorer {
     if depth >= limits.steps { fail(.livelock, "no end after \(limits.steps) steps") }
     let goesOn = previous.map { !$0.isYielding && enabled & 1 << UInt8($0.number) != 0 } ?? false
     let before = depth > 0 ? nodes[depth - 1] : nil
-    let preemptions = before.map { $0.preemptions + $0.cost(of: Int($0.thread)) } ?? 0
+    let preemptions = before?.preemptionsAfter ?? 0
     let number: Int
     if depth < known {
       number = Int(nodes[depth].thread)
@@ -222,11 +222,13 @@ extension Explorer {
     return (word ^ word >> 31).multipliedFullWidth(by: bound).high
   }
 
-  /// Which of so many stores a load returns, the newest being number 0.
-  func choose(_ count: Int) -> Int {
+  /// Which of so many things a step does: of the stores that a load returns, the newest being number 0.
+  /// - Parameter cost: of anything but number 0, as preemptions are counted.
+  func choose(_ count: Int, cost: Int16 = 0) -> Int {
     guard count > 1 else { return 0 }
     if count > 255 { fail(.laboratory, "a load may return more than 255 stores") }
     let node = depth - 1
+    nodes[node].choiceCost = cost
     if depth <= known {
       let choice = Int(nodes[node].choice)
       if choice >= count { fail(.laboratory, "step \(node) does not repeat: it had more stores to choose from") }
@@ -305,7 +307,10 @@ extension Explorer {
   /// Makes the path of the next execution; false when there is none.
   func chooseNext() -> Bool {
     while let last = nodes.indices.last {
-      if nodes[last].choice + 1 < nodes[last].choices {
+      if nodes[last].choice + 1 < nodes[last].choices,
+        nodes[last].preemptions + nodes[last].cost(of: Int(nodes[last].thread)) + nodes[last].choiceCost
+          <= preemptionBound
+      {
         nodes[last].choice += 1
         known = nodes.count
         return true
@@ -319,6 +324,7 @@ extension Explorer {
         nodes[last].thread = Int8(thread)
         nodes[last].choice = 0
         nodes[last].choices = 1
+        nodes[last].choiceCost = 0
         known = nodes.count
         return true
       }

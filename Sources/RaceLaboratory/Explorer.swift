@@ -61,6 +61,8 @@ package final class Explorer: @unchecked Sendable {
   /// Whether the words in the middle of a long copy are moved in one step: a copy of a page that forks at every word
   /// keeps a search in one place.
   package var copiesBriefly = false
+  /// What the model may do besides what it always does.
+  package var liberties: Liberties = []
   var isSearching: Bool { if case .exhaustive = strategy { true } else { false } }
 
   // One execution.
@@ -71,6 +73,7 @@ package final class Explorer: @unchecked Sendable {
   var fencePast = VectorClock.zero
   var barriers: [(mark: StepMark, past: VectorClock)] = []
   var fruitlessYields = 0
+  var idleWakeUps = 0
   var trace: [TraceEntry] = []
   var failure: RaceFailure?
   var shared: [SharedRegion] = []
@@ -177,6 +180,7 @@ package final class Explorer: @unchecked Sendable {
     fencePast = .zero
     barriers.removeAll(keepingCapacity: true)
     fruitlessYields = 0
+    idleWakeUps = 0
     asleep = 0
     raced.removeAll(keepingCapacity: true)
     isRedundant = false

@@ -29,11 +29,17 @@ struct PathNode {
   /// Of a load: which of the stores that it may return, newest first, and how many there are.
   var choice: UInt8 = 0
   var choices: UInt8 = 1
+  /// What it costs to choose anything but the first, as preemptions do.
+  var choiceCost: Int16 = 0
   /// All steps that had to come before it, and it: for each thread how many.
   var past = VectorClock.zero
 
   @inline(__always)
   func cost(of thread: Int) -> Int16 { previousGoesOn && thread != Int(previous) ? 1 : 0 }
+
+  /// What the next step begins with.
+  @inline(__always)
+  var preemptionsAfter: Int16 { preemptions + cost(of: Int(thread)) + (choice > 0 ? choiceCost : 0) }
 }
 
 /// The choices that make one execution: all that is needed to run it again.
