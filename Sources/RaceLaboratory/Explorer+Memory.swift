@@ -46,28 +46,35 @@ extension Explorer {
   ) -> UInt64 {
     guard isExploring else { return unsafe address.assumingMemoryBound(to: UInt64.self).pointee }
     // What is read again after a round of spinning must get newer: see `ModelThread.round`.
-    let isLaterRound =
-      current.round > 1
-      && table.known(UInt(bitPattern: address)).map { table.locations[$0].wasRead(before: current) } ?? false
-    step(UInt(bitPattern: address), isLaterRound ? .update : .load)
-    return unsafe loadHere(address, order, site, as: operation, isLaterRound: isLaterRound) { choose($0) }
+    let earlier = readBefore(UInt(bitPattern: address), site)
+    step(UInt(bitPattern: address), earlier != nil ? .update : .load)
+    return unsafe loadHere(address, order, site, as: operation, earlier: earlier) { choose($0) }
+  }
+
+  /// Which store the running thread has read in an earlier round of its spinning.
+  @inline(__always)
+  private func readBefore(_ address: UInt, _ site: Site) -> Int? {
+    guard current.round > 1, let place = table.known(address) else { return nil }
+    return table.locations[place].readBefore(by: current, at: site)
   }
 
   /// Loads within the step that the running thread makes.
-  /// - Parameter choice: which of so many stores it returns, the newest being number 0.
+  /// - Parameters:
+  ///   - earlier: what it has read in an earlier round.
+  ///   - choice: which of so many stores it returns, the newest being number 0.
   @inline(__always)
   private func loadHere(
     _ address: UnsafeMutableRawPointer, _ order: MemoryOrder, _ site: Site, as operation: TraceEntry.Operation,
-    isLaterRound: Bool, _ choice: (Int) -> Int
+    earlier: Int?, _ choice: (Int) -> Int
   ) -> UInt64 {
     let order = effective(order, site)
     let me = current
     let place = unsafe place(address)
     unsafe checkNewest(place, address)
     let count = table.locations[place].stores.count
-    let (first, oldest) = loadable(place, me, isLaterRound: isLaterRound)
+    let (first, oldest) = loadable(place, me, earlier: earlier)
     // Before the first newer store it would have returned what it did in the last round.
-    if isLaterRound, oldest > Int(table.locations[place].lastRead[me.number]) {
+    if let earlier, oldest > earlier {
       race(with: table.locations[place].stores[oldest].mark, me)
     }
     let choice = choice(count - first)
@@ -75,13 +82,12 @@ extension Explorer {
     if table.locations[place].stores[chosen].seen[me.number] == .max {
       table.locations[place].stores[chosen].seen[me.number] = me.clock[me.number]
     }
-    table.locations[place].lastRead[me.number] = Int32(chosen)
-    table.locations[place].lastRound[me.number] = me.round
+    table.locations[place].noteReading(chosen, by: me, at: site)
     me.looks.append(Int32(place))
     let store = table.locations[place].stores[chosen]
     if order.acquires { me.clock.join(store.released) } else { me.pendingAcquire.join(store.released) }
     me.past.join(store.past)
-    note(isLaterRound ? .readOfNewest : .load, of: place, me)
+    note(earlier != nil ? .readOfNewest : .load, of: place, me)
     note(
       operation, order, address: UInt(bitPattern: address), value: store.value, other: UInt64(choice), at: site)
     if !shared.isEmpty { unsafe checkReuse(address, "reads", me) }
@@ -90,9 +96,9 @@ extension Explorer {
 
   /// The oldest store that a load may return, and the oldest that it could if the thread knew of none.
   @inline(__always)
-  private func loadable(_ place: Int, _ me: ModelThread, isLaterRound: Bool) -> (first: Int, oldest: Int) {
+  private func loadable(_ place: Int, _ me: ModelThread, earlier: Int?) -> (first: Int, oldest: Int) {
     let count = table.locations[place].stores.count
-    let oldest = isLaterRound ? min(Int(table.locations[place].lastRead[me.number]) + 1, count - 1) : 0
+    let oldest = earlier.map { min($0 + 1, count - 1) } ?? 0
     // From the newest back to one that the thread is bound to know.
     var first = count - 1
     while first > oldest, !any(table.locations[place].stores[first].seen .<= me.clock) { first -= 1 }
@@ -102,22 +108,18 @@ extension Explorer {
   /// Loads words that lie side by side in one step: the newest store of each, or the oldest of each that may be
   /// returned.
   func loadRun(_ start: UnsafeMutableRawPointer, words: Int, _ site: Site) -> [UInt64] {
-    var areLater: [Bool] = []
-    for word in 0..<words {
-      let address = unsafe UInt(bitPattern: start + 8 * word)
-      areLater.append(
-        current.round > 1 && table.known(address).map { table.locations[$0].wasRead(before: current) } ?? false)
-    }
-    step(UInt(bitPattern: start), usesSleep ? .other : areLater.contains(true) ? .update : .load)
+    var earlier: [Int?] = []
+    for word in 0..<words { earlier.append(readBefore(unsafe UInt(bitPattern: start + 8 * word), site)) }
+    step(UInt(bitPattern: start), usesSleep ? .other : earlier.contains { $0 != nil } ? .update : .load)
     var hasOlder = false
     for word in 0..<words where !hasOlder {
       let place = unsafe place(start + 8 * word)
       hasOlder =
-        loadable(place, current, isLaterRound: areLater[word]).first + 1 < table.locations[place].stores.count
+        loadable(place, current, earlier: earlier[word]).first + 1 < table.locations[place].stores.count
     }
     let isOld = hasOlder && choose(2) == 1
     return (0..<words).map { word in
-      unsafe loadHere(start + 8 * word, .relaxed, site, as: .copyOut, isLaterRound: areLater[word]) {
+      unsafe loadHere(start + 8 * word, .relaxed, site, as: .copyOut, earlier: earlier[word]) {
         isOld ? $0 - 1 : 0
       }
     }
@@ -179,8 +181,7 @@ extension Explorer {
     let newest = table.locations[place].stores.count - 1
     let old = table.locations[place].stores[newest]
     if old.seen[me.number] == .max { table.locations[place].stores[newest].seen[me.number] = me.clock[me.number] }
-    table.locations[place].lastRead[me.number] = Int32(newest)
-    table.locations[place].lastRound[me.number] = me.round
+    table.locations[place].noteReading(newest, by: me, at: site)
     me.looks.append(Int32(place))
     if order.acquires { me.clock.join(old.released) } else { me.pendingAcquire.join(old.released) }
     let new = change(old.value)

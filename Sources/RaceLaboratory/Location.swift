@@ -47,17 +47,42 @@ struct Location {
   var reads: [StepMark] = []
   /// All steps, where the search is bounded: see `Explorer.race(withAll:_:)`.
   var steps: [StepMark] = []
-  /// The store that each thread read last, and in which of its rounds: see `ModelThread.round`.
+  /// The store that each thread read last.
   var lastRead = SIMD8<Int32>(repeating: -1)
-  var lastRound = SIMD8<UInt32>.zero
+  /// The same for each place in the sources where it did, and in which of its rounds: see `ModelThread.round`.
+  var readings: [Reading] = []
   /// Spinning threads that had looked at it and went on because of news: those are the nodes.
   var resumed: [StepMark] = []
   /// Each thread's own last store.
   var lastStored = SIMD8<Int32>(repeating: -1)
 
-  /// Whether a thread has read it in an earlier round.
-  func wasRead(before thread: ModelThread) -> Bool {
-    lastRead[thread.number] >= 0 && lastRound[thread.number] != thread.round
+  /// What was read last by a thread at a place in the sources.
+  struct Reading {
+    let thread: Int32
+    let line: UInt32
+    var round: UInt32
+    var store: Int32
+  }
+
+  /// What a thread has read in an earlier round, and at the same place. Elsewhere it reads after its spinning, or before: what
+  /// it finds there may be as old as it was.
+  func readBefore(by thread: ModelThread, at site: Site) -> Int? {
+    for reading in readings where reading.thread == thread.number && reading.line == site.line {
+      return reading.round != thread.round ? Int(reading.store) : nil
+    }
+    return nil
+  }
+
+  mutating func noteReading(_ store: Int, by thread: ModelThread, at site: Site) {
+    lastRead[thread.number] = Int32(store)
+    for place in readings.indices
+    where readings[place].thread == thread.number && readings[place].line == site.line {
+      readings[place].round = thread.round
+      readings[place].store = Int32(store)
+      return
+    }
+    readings.append(
+      Reading(thread: Int32(thread.number), line: UInt32(site.line), round: thread.round, store: Int32(store)))
   }
 
   /// The first store that is newer than what a thread has read, or stored.
@@ -144,7 +169,7 @@ struct LocationTable {
     locations[place].reads.removeAll(keepingCapacity: true)
     locations[place].steps.removeAll(keepingCapacity: true)
     locations[place].lastRead = SIMD8(repeating: -1)
-    locations[place].lastRound = .zero
+    locations[place].readings.removeAll(keepingCapacity: true)
     locations[place].resumed.removeAll(keepingCapacity: true)
     locations[place].lastStored = SIMD8(repeating: -1)
   }

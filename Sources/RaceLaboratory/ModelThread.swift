@@ -24,7 +24,8 @@ final class ModelThread {
   var kind = StepKind.alone
   /// It spins, and has not gone on since.
   var isYielding = false
-  /// How often it has spun, plus one. What it reads twice must get newer from one round to the next, if there is anything newer: stores are seen in the end.
+  /// How often it has spun, plus one. What it reads at one place of the sources must get newer from one round to the next, if there is anything newer: stores
+  /// are seen in the end. What it reads elsewhere, when it has given up, need not.
   var round: UInt32 = 1
   /// What it has looked at in this round, words and locks, and which of their states that was.
   var looks: [Int32] = []
