@@ -3,7 +3,7 @@
 extension Explorer {
   /// The order that an operation has here, which a mutant may have weakened.
   @inline(__always)
-  private func effective(_ order: MemoryOrder, _ site: Site) -> MemoryOrder {
+  func effective(_ order: MemoryOrder, _ site: Site) -> MemoryOrder {
     if weakenedLine == site.line, let mutant = orderingMutant, mutant.file == site.file.description {
       let weaker = mutant.weaken(order)
       if weaker != order { hasWeakened = true }
@@ -61,11 +61,12 @@ extension Explorer {
   /// Loads within the step that the running thread makes.
   /// - Parameters:
   ///   - earlier: what it has read in an earlier round.
+  ///   - isAlone: whether it is no part of a step that loads several words, which does not tear them.
   ///   - choice: which of so many stores it returns, the newest being number 0.
   @inline(__always)
   private func loadHere(
     _ address: UnsafeMutableRawPointer, _ order: MemoryOrder, _ site: Site, as operation: TraceEntry.Operation,
-    earlier: Int?, _ choice: (Int) -> Int
+    earlier: Int?, isAlone: Bool = true, _ choice: (Int) -> Int
   ) -> UInt64 {
     let order = effective(order, site)
     let me = current
@@ -77,21 +78,31 @@ extension Explorer {
     if let earlier, oldest > earlier {
       race(with: table.locations[place].stores[oldest].mark, me)
     }
-    let choice = choice(count - first)
-    let chosen = count - 1 - choice
+    let whole = count - first
+    let canTear = isAlone && whole > 1 && operation == .copyOut && liberties.contains(.tornWords)
+    let choice = choice(canTear ? whole + 2 * (whole - 1) : whole)
+    // Behind the whole ones: torn between two that follow each other. It has read the newer of them, too.
+    let torn = choice >= whole ? choice - whole : nil
+    let chosen = count - 1 - (torn.map { $0 / 2 } ?? choice)
     if table.locations[place].stores[chosen].seen[me.number] == .max {
       table.locations[place].stores[chosen].seen[me.number] = me.clock[me.number]
     }
     table.locations[place].noteReading(chosen, by: me, at: site)
     me.looks.append(Int32(place))
     let store = table.locations[place].stores[chosen]
+    var value = store.value
+    if let torn {
+      let newer: UInt64 = torn & 1 == 0 ? 0xFFFF_FFFF : 0xFFFF_FFFF << 32
+      value = value & newer | table.locations[place].stores[chosen - 1].value & ~newer
+    }
     if order.acquires { me.clock.join(store.released) } else { me.pendingAcquire.join(store.released) }
     me.past.join(store.past)
     note(earlier != nil ? .readOfNewest : .load, of: place, me)
     note(
-      operation, order, address: UInt(bitPattern: address), value: store.value, other: UInt64(choice), at: site)
+      operation, order, address: UInt(bitPattern: address), value: value, other: UInt64(count - 1 - chosen), at: site,
+      text: torn == nil ? nil : "torn")
     if !shared.isEmpty { unsafe checkReuse(address, "reads", me) }
-    return store.value
+    return value
   }
 
   /// The oldest store that a load may return, and the oldest that it could if the thread knew of none.
@@ -119,7 +130,7 @@ extension Explorer {
     }
     let isOld = hasOlder && choose(2) == 1
     return (0..<words).map { word in
-      unsafe loadHere(start + 8 * word, .relaxed, site, as: .copyOut, earlier: earlier[word]) {
+      unsafe loadHere(start + 8 * word, .relaxed, site, as: .copyOut, earlier: earlier[word], isAlone: false) {
         isOld ? $0 - 1 : 0
       }
     }
@@ -310,64 +321,5 @@ extension Explorer {
       if newest >= 0 { tryBefore(newest) }
       if first >= 0 { tryBefore(first) }
     }
-  }
-
-  // MARK: Fences
-
-  package func fence(_ order: MemoryOrder, _ site: Site) {
-    guard isExploring else { return }
-    let me = current
-    if order == .sequential {
-      step(1, .update)
-      note(.fence, order, at: site)
-      guard effective(order, site) != .relaxed else { return }
-      race(withAll: fences, me)
-      fences.append(mark(me))
-      me.past.join(fencePast)
-      fencePast = me.past
-      fenceFully(me)
-      return
-    }
-    note(.fence, order, at: site)
-    guard effective(order, site) != .relaxed else { return }
-    if order.acquires { me.clock.join(me.pendingAcquire) }
-    if order.releases { me.fenceRelease = me.clock }
-  }
-
-  private func fenceFully(_ thread: ModelThread) {
-    thread.clock.join(thread.pendingAcquire)
-    thread.clock.join(sequentialClock)
-    sequentialClock.join(thread.clock)
-    thread.fenceRelease = thread.clock
-  }
-
-  /// Every other thread executes a full fence where it is now; the caller does before and after.
-  package func barrier(_ site: Site) {
-    guard isExploring else { return }
-    step(0, .other)
-    let me = current
-    note(.barrier, at: site)
-    if isBounded {
-      race(
-        withAll: nodes[..<(depth - 1)].enumerated().map { place, node in
-          StepMark(thread: Int(node.thread), index: node.past[Int(node.thread)], node: place)
-        }, me)
-    } else {
-      for other in active where other !== me && other.index > me.past[other.number] { tryBefore(other.lastNode) }
-    }
-    for other in active { me.past.join(other.past) }
-    // The others' fences are somewhere between the caller's two, in no order.
-    fenceFully(me)
-    let before = sequentialClock
-    for other in active where other !== me {
-      other.clock.join(other.pendingAcquire)
-      other.clock.join(before)
-      other.fenceRelease = other.clock
-      sequentialClock.join(other.clock)
-    }
-    fenceFully(me)
-    me.past[me.number] = me.index
-    barriers.append((mark(me), me.past))
-    me.barriersSeen = barriers.count
   }
 }

@@ -40,7 +40,8 @@ extension Explorer {
   /// Every step could have come before the barriers of others that came since the thread's last one.
   private func seeBarriers(_ me: ModelThread) {
     for number in me.barriersSeen..<barriers.count {
-      let (mark, past) = barriers[number]
+      let (mark, past) = (barriers[number].mark, barriers[number].past)
+      if let reached = barriers[number].reached, reached != me.number { continue }
       if mark.thread != me.number, mark.index > me.past[mark.thread] { tryBefore(mark.node) }
       me.past.join(past)
     }

@@ -71,7 +71,7 @@ package final class Explorer: @unchecked Sendable {
   var sequentialClock = VectorClock.zero
   var fences: [StepMark] = []
   var fencePast = VectorClock.zero
-  var barriers: [(mark: StepMark, past: VectorClock)] = []
+  var barriers: [Barrier] = []
   var fruitlessYields = 0
   var idleWakeUps = 0
   var trace: [TraceEntry] = []

@@ -50,6 +50,16 @@ extension RaceLaboratoryTests {
       #expect(result.reduced < result.everything, "\(result)")
     }
 
+    /// The same where the model may do more.
+    @Test(arguments: [(RandomProgram.Flavour.barriers, Liberties.staggeredBarriers), (.waits, .idleWakeUps)])
+    func norWithLiberties(_ flavour: RandomProgram.Flavour, _ liberties: Liberties) {
+      Explorer.shared.liberties = liberties
+      defer { Explorer.shared.liberties = [] }
+      let result = compare(flavour, programs: 10, most: 3, bounds: [nil, 2], seed: 9)
+      #expect(result.compared > 5)
+      #expect(result.reduced < result.everything, "\(result)")
+    }
+
     /// Two locks in a row under a bound: the step that is due must be tried before the first of them too, not only before the last.
     @Test func aStepIsTriedBeforeAllThatCameSinceItWasDue() {
       let locked = RandomProgram.locked
