@@ -40,6 +40,7 @@ extension Explorer {
   /// Notes that some shared memory has a new owner: whoever touches it without knowing that touches what is not his.
   package func handOver(_ start: UnsafeMutableRawPointer, count: Int) {
     guard isExploring, count > 0, let region = region(of: UInt(bitPattern: start)) else { return }
+    settle()
     let first = (UInt(bitPattern: start) - shared[region].start) >> SharedRegion.blockShift
     let last = (UInt(bitPattern: start) + UInt(count) - 1 - shared[region].start) >> SharedRegion.blockShift
     // From its next step on, others can know of it.

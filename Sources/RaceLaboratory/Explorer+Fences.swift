@@ -2,7 +2,9 @@
 extension Explorer {
   package func fence(_ order: MemoryOrder, _ site: Site) {
     guard isExploring else { return }
+    if effective(order, site) == .sequential || effective(order, site).releases { settle() }
     let me = current
+    me.lastLoad = -1
     if order == .sequential {
       step(1, .update)
       note(.fence, order, at: site)
@@ -30,6 +32,7 @@ extension Explorer {
   /// Every other thread executes a full fence where it is now; the caller does before and after.
   package func barrier(_ site: Site) {
     guard isExploring else { return }
+    settle()
     if liberties.contains(.staggeredBarriers) {
       let others = active.filter { $0 !== current && $0.state != .finished }
       if others.count > 1 { return barrier(reaching: others, site) }
@@ -63,8 +66,8 @@ extension Explorer {
 
   /// The same, where each of the others has its fence in a step of its own.
   ///
-  /// The caller's two fences are in the first and the last of these steps: between its first one and that of another thread, and between that
-  /// of another and its last one, it does nothing.
+  /// The caller's two fences are in the first and the last of these steps: between its first one and that of another
+  /// thread, and between that of another and its last one, it does nothing.
   private func barrier(reaching others: [ModelThread], _ site: Site) {
     let me = current
     var left = others

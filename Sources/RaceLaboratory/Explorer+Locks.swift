@@ -6,6 +6,7 @@ extension Explorer {
       mutex.owner = -2
       return
     }
+    settle()
     mutex.enter(execution: execution)
     let me = current
     me.wantedLock = mutex
@@ -31,6 +32,7 @@ extension Explorer {
       mutex.owner = -2
       return true
     }
+    settle()
     mutex.enter(execution: execution)
     let me = current
     step(mutex.name, .update)
@@ -52,6 +54,7 @@ extension Explorer {
       mutex.owner = -1
       return
     }
+    settle()
     let me = current
     if mutex.owner != me.number { fail(.check, "\(me.name) gives up a lock that it has not got") }
     step(mutex.name, .update)
@@ -81,6 +84,7 @@ extension Explorer {
       if isTimed { return }
       giveUp("a deadlock outside the execution")
     }
+    settle()
     let me = current
     // A signal that comes between these two steps is for this thread already.
     touchQueue(of: mutex, me)
@@ -98,8 +102,10 @@ extension Explorer {
 
   /// Whether the wait that begins with this step ends without a signal: some time after it, when the thread is chosen.
   private func wakesIdly(_ mutex: ModelMutex, _ me: ModelThread, _ site: Site) -> Bool {
-    guard liberties.contains(.idleWakeUps), idleWakeUps < Liberties.most, choose(2, cost: 1) == 1 else { return false }
-    idleWakeUps += 1
+    guard liberties.contains(.idleWakeUps), me.idleWakeUps < Liberties.most, choose(2, cost: 1) == 1 else {
+      return false
+    }
+    me.idleWakeUps += 1
     note(.note, at: site, text: "will wake for no reason")
     mutex.waiting.removeAll { $0 === me }
     // A signal that came before this step would have been for this thread.
@@ -122,6 +128,7 @@ extension Explorer {
 
   package func wake(_ mutex: ModelMutex, all: Bool, _ site: Site) {
     guard isExploring else { return }
+    settle()
     mutex.enter(execution: execution)
     touchQueue(of: mutex, current)
     guard !mutex.waiting.isEmpty else { return }
@@ -139,6 +146,7 @@ extension Explorer {
   /// A call that takes effect at one instant, and that others can notice: of a store.
   package func call(_ text: @autoclosure () -> String, _ object: ModelMutex, _ site: Site) {
     guard isExploring else { return }
+    settle()
     object.enter(execution: execution)
     step(object.name, .update)
     let me = current

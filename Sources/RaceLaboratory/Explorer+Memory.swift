@@ -46,8 +46,12 @@ extension Explorer {
   ) -> UInt64 {
     guard isExploring else { return unsafe address.assumingMemoryBound(to: UInt64.self).pointee }
     // What is read again after a round of spinning must get newer: see `ModelThread.round`.
+    unsafe settle(at: address)
     let earlier = readBefore(UInt(bitPattern: address), site)
     step(UInt(bitPattern: address), earlier != nil ? .update : .load)
+    if liberties.contains(.earlyStores), operation == .load {
+      storeEarly(UInt(bitPattern: address), earlier != nil ? .update : .load, effective(order, site))
+    }
     return unsafe loadHere(address, order, site, as: operation, earlier: earlier) { choose($0) }
   }
 
@@ -143,8 +147,35 @@ extension Explorer {
     as operation: TraceEntry.Operation = .store, mask: UInt64 = .max
   ) {
     guard isExploring else { return unsafe address.assumingMemoryBound(to: UInt64.self).pointee = value }
+    if liberties.isDisjoint(with: [.lateStores, .earlyStores]) {
+      step(UInt(bitPattern: address), .store)
+      return unsafe storeHere(address, value, order, site, as: operation, mask: mask)
+    }
+    if operation != .store || effective(order, site).releases { settle() } else { unsafe settle(at: address) }
+    let store = unsafe moved(address, value, order, site)
+    if operation == .store, wasStoredEarly(store) { return }
     step(UInt(bitPattern: address), .store)
+    if operation == .store, isLate(store) { return }
     unsafe storeHere(address, value, order, site, as: operation, mask: mask)
+  }
+
+  private func moved(_ address: UnsafeMutableRawPointer, _ value: UInt64, _ order: MemoryOrder, _ site: Site)
+    -> MovedStore
+  {
+    let order = effective(order, site)
+    return unsafe MovedStore(
+      address: address, value: value, order: order, released: order.releases ? current.clock : current.fenceRelease,
+      site: site)
+  }
+
+  /// Stores, within the step that the running thread makes, what stands elsewhere in its program.
+  func makeMoved(_ store: MovedStore) {
+    let address = unsafe store.address
+    let place = unsafe place(address)
+    unsafe checkNewest(place, address)
+    unsafe write(place, address, store.value, store.order, continuing: .zero, released: store.released)
+    note(.store, store.order, address: UInt(bitPattern: address), value: store.value, at: store.site)
+    if !shared.isEmpty { unsafe checkReuse(address, "writes to", current) }
   }
 
   /// Stores within the step that the running thread makes.
@@ -164,6 +195,7 @@ extension Explorer {
 
   /// Stores words that lie side by side in one step.
   func storeRun(_ start: UnsafeMutableRawPointer, _ values: [UInt64], _ site: Site) {
+    settle()
     step(UInt(bitPattern: start), usesSleep ? .other : .store)
     for (word, value) in values.enumerated() {
       unsafe storeHere(start + 8 * word, value, .relaxed, site, as: .copyIn, mask: .max)
@@ -183,6 +215,7 @@ extension Explorer {
       if let new = change(old) { unsafe word.pointee = new }
       return old
     }
+    settle()
     step(UInt(bitPattern: address), .update)
     let me = current
     let order = effective(order, site)
@@ -211,7 +244,7 @@ extension Explorer {
 
   private func write(
     _ place: Int, _ address: UnsafeMutableRawPointer, _ value: UInt64, _ order: MemoryOrder,
-    continuing sequence: VectorClock
+    continuing sequence: VectorClock, released known: VectorClock? = nil
   ) {
     let me = current
     raceWithStores(place, me)
@@ -221,7 +254,7 @@ extension Explorer {
     var past = table.locations[place].past
     for read in table.locations[place].reads { past[read.thread] = max(past[read.thread], read.index) }
     me.past.join(past)
-    var released = order.releases ? me.clock : me.fenceRelease
+    var released = known ?? (order.releases ? me.clock : me.fenceRelease)
     released.join(sequence)
     var seen = VectorClock.never
     seen[me.number] = me.clock[me.number]
@@ -239,6 +272,7 @@ extension Explorer {
 
   /// Adds to a word that only one thread writes: no step of its own.
   package func addUnseen(_ address: UnsafeMutableRawPointer, _ amount: UInt64) {
+    if isExploring { unsafe settle(at: address) }
     let word = unsafe address.assumingMemoryBound(to: UInt64.self)
     unsafe word.pointee &+= amount
     unsafe forget(address)
@@ -247,12 +281,15 @@ extension Explorer {
   /// A word begins anew: what was stored at its address before was something else.
   package func forget(_ address: UnsafeMutableRawPointer) {
     guard isExploring else { return }
+    unsafe settle(at: address)
     unsafe table.renew(UInt(bitPattern: address), value: address.assumingMemoryBound(to: UInt64.self).pointee)
   }
 
   /// A word's memory is given back.
   package func remove(_ address: UnsafeMutableRawPointer) {
-    if isExploring { table.remove(UInt(bitPattern: address)) }
+    guard isExploring else { return }
+    unsafe settle(at: address)
+    table.remove(UInt(bitPattern: address))
   }
 
   /// Nanoseconds that go by with steps.

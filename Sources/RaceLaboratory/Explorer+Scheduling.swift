@@ -51,6 +51,7 @@ extension Explorer {
   /// Gives the processor away: the thread waits for something that somebody else does.
   package func yield(_ site: Site) {
     guard isExploring else { return }
+    settle()
     note(.yield, at: site)
     current.endRound()
     step(0, .alone)
@@ -227,7 +228,7 @@ extension Explorer {
   /// - Parameter cost: of anything but number 0, as preemptions are counted.
   func choose(_ count: Int, cost: Int16 = 0) -> Int {
     guard count > 1 else { return 0 }
-    if count > 255 { fail(.laboratory, "a load may return more than 255 stores") }
+    if count >= Int(PathNode.early) { fail(.laboratory, "a load may return more than 254 stores") }
     let node = depth - 1
     nodes[node].choiceCost = cost
     if depth <= known {
@@ -316,6 +317,15 @@ extension Explorer {
         known = nodes.count
         return true
       }
+      if nodes[last].behind != nil, !nodes[last].isEarly,
+        nodes[last].preemptions + nodes[last].cost(of: Int(nodes[last].thread)) < preemptionBound
+      {
+        nodes[last].isEarly = true
+        nodes[last].choice = 0
+        nodes[last].choices = 1
+        known = nodes.count
+        return true
+      }
       var left = nodes[last].wanted & ~nodes[last].tried & ~nodes[last].asleep
       while left != 0 {
         let thread = left.trailingZeroBitCount
@@ -326,6 +336,8 @@ extension Explorer {
         nodes[last].choice = 0
         nodes[last].choices = 1
         nodes[last].choiceCost = 0
+        nodes[last].isEarly = false
+        nodes[last].behind = nil
         known = nodes.count
         return true
       }

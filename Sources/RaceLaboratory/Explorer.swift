@@ -73,7 +73,8 @@ package final class Explorer: @unchecked Sendable {
   var fencePast = VectorClock.zero
   var barriers: [Barrier] = []
   var fruitlessYields = 0
-  var idleWakeUps = 0
+  /// Whether there is no such execution: see `Explorer.storeEarly(_:_:_:)`.
+  var isImpossible = false
   var trace: [TraceEntry] = []
   var failure: RaceFailure?
   var shared: [SharedRegion] = []
@@ -132,7 +133,8 @@ package final class Explorer: @unchecked Sendable {
     switch strategy {
     case .exhaustive(let bound):
       preemptionBound = bound.map { Int16($0) } ?? .max
-      usesSleep = bound == nil && reduces
+      // A load that stores is not what a sleeper was seen to do.
+      usesSleep = bound == nil && reduces && !liberties.contains(.earlyStores)
     case .random(let seed, let wanted), .priorities(let seed, let wanted, _):
       random = seed
       count = min(count, wanted)
@@ -142,8 +144,10 @@ package final class Explorer: @unchecked Sendable {
       nodes = path.steps.map {
         PathNode(
           thread: $0.thread, enabled: 0, tried: 0, previous: -1, previousGoesOn: false, preemptions: 0, runStart: 0,
-          choice: $0.choice)
+          choice: $0.choice == PathNode.early ? 0 : $0.choice)
       }
+      for (place, step) in path.steps.enumerated() { nodes[place].isEarly = step.choice == PathNode.early }
+      findStoresBehindLoads(make)
       known = nodes.count
     }
     let start = Explorer.now()
@@ -165,6 +169,22 @@ package final class Explorer: @unchecked Sendable {
     return report
   }
 
+  /// Of a path that is run again: which stores it makes before loads. Each is seen where the path is followed so far and
+  /// the load comes first.
+  private func findStoresBehindLoads(_ make: () -> Program) {
+    let path = nodes
+    var found = path
+    for place in path.indices where path[place].isEarly {
+      nodes = Array(found[...place])
+      nodes[place].isEarly = false
+      known = nodes.count
+      runOnce(make)
+      found[place].behind = nodes[place].behind
+      failure = nil
+    }
+    nodes = found
+  }
+
   /// Seconds of a clock that only goes on.
   package static func now() -> Double {
     var time = timespec()
@@ -180,7 +200,7 @@ package final class Explorer: @unchecked Sendable {
     fencePast = .zero
     barriers.removeAll(keepingCapacity: true)
     fruitlessYields = 0
-    idleWakeUps = 0
+    isImpossible = false
     asleep = 0
     raced.removeAll(keepingCapacity: true)
     isRedundant = false
@@ -193,7 +213,7 @@ package final class Explorer: @unchecked Sendable {
     isExploring = true
     if let first = chooseThread(previous: nil) { enter(first) }
     isExploring = false
-    guard failure == nil else { return }
+    guard failure == nil, !isImpossible else { return }
     if known > depth {
       fail(.laboratory, "an execution ended before its path did: the program does not do the same each time")
     } else if let message = program.check() {
@@ -226,6 +246,7 @@ package final class Explorer: @unchecked Sendable {
     let thread = threads[number]
     while true {
       thread.body?()
+      settle()
       thread.body = nil
       thread.state = .finished
       note(.end, at: Site("", 0))
@@ -237,7 +258,7 @@ package final class Explorer: @unchecked Sendable {
 
   /// Ends the execution: it is wrong. On a thread of the model this does not return; its stack, and what is on it, is given up.
   package func fail(_ kind: RaceFailure.Kind, _ message: String) {
-    if failure == nil {
+    if failure == nil, !isImpossible {
       failure = RaceFailure(kind: kind, message: message, path: Path(nodes[..<min(depth, nodes.count)]), trace: trace)
     }
     guard isExploring else { return }

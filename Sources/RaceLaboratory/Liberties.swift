@@ -1,4 +1,5 @@
-/// What the model may do besides what it always does. Each makes a search larger; so none is taken unless it is asked for.
+/// What the model may do besides what it always does. Each makes a search larger; so none is taken unless it is asked
+/// for.
 package struct Liberties: OptionSet, Sendable {
   package let rawValue: UInt8
 
@@ -33,6 +34,6 @@ package struct Liberties: OptionSet, Sendable {
     }
   }
 
-  /// How often an execution may use those that cost something, each of them.
-  static var most: Int { 2 }
+  /// How often a thread may use those that cost something, each of them.
+  static var most: Int { 1 }
 }

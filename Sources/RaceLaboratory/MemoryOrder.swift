@@ -31,6 +31,8 @@ package struct OrderingMutant: Sendable, Hashable, Codable, CustomStringConverti
     case release
     /// A sequentially consistent fence is not there.
     case sequential
+    /// A compiler's fence is not there: only where stores may be late.
+    case compiler
   }
 
   /// The name of the source file, module first.

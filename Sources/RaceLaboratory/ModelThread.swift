@@ -38,6 +38,18 @@ final class ModelThread {
   /// What its relaxed stores release: what it knew at its last release fence.
   var fenceRelease = VectorClock.zero
 
+  /// A store that it has made, and that comes later; and one that it has yet to make, and that has come.
+  var late: MovedStore?
+  var promised: MovedStore?
+  /// The step of a load, if it was the last thing that it did.
+  var lastLoad = -1
+  /// How many words were known then.
+  var placesAtLoad = 0
+  /// How often it has used its liberties.
+  var lateStores = 0
+  var earlyStores = 0
+  var idleWakeUps = 0
+
   // What the search says has to come before its next step.
   var past = VectorClock.zero
   var index: UInt32 = 0
@@ -88,6 +100,12 @@ final class ModelThread {
     lastNode = -1
     previousNode = -1
     barriersSeen = 0
+    late = nil
+    promised = nil
+    lastLoad = -1
+    lateStores = 0
+    earlyStores = 0
+    idleWakeUps = 0
   }
 
   /// Whether it can make its next step now, unless it spins for nothing.

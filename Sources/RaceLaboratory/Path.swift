@@ -29,6 +29,9 @@ struct PathNode {
   /// Of a load: which of the stores that it may return, newest first, and how many there are.
   var choice: UInt8 = 0
   var choices: UInt8 = 1
+  /// Of a load: whether the store behind it is made first, and which that is.
+  var isEarly = false
+  var behind: StoreBehind?
   /// What it costs to choose anything but the first, as preemptions do.
   var choiceCost: Int16 = 0
   /// All steps that had to come before it, and it: for each thread how many.
@@ -39,7 +42,10 @@ struct PathNode {
 
   /// What the next step begins with.
   @inline(__always)
-  var preemptionsAfter: Int16 { preemptions + cost(of: Int(thread)) + (choice > 0 ? choiceCost : 0) }
+  var preemptionsAfter: Int16 { preemptions + cost(of: Int(thread)) + (isEarly ? 1 : choice > 0 ? choiceCost : 0) }
+
+  /// In a path, behind all choices.
+  static var early: UInt8 { .max }
 }
 
 /// The choices that make one execution: all that is needed to run it again.
@@ -48,6 +54,7 @@ package struct Path: Sendable, CustomStringConvertible {
   var steps: [(thread: Int8, choice: UInt8)]
 
   /// `0*12.1v2.1*3`: twelve steps of thread 0, one of thread 1 that loads the third newest store, three more of it.
+  /// `v255` makes the store that stands behind the load first.
   package var description: String {
     var parts: [String] = []
     var run = 0
@@ -86,5 +93,5 @@ package struct Path: Sendable, CustomStringConvertible {
     if steps.isEmpty { return nil }
   }
 
-  init(_ nodes: ArraySlice<PathNode>) { steps = nodes.map { ($0.thread, $0.choice) } }
+  init(_ nodes: ArraySlice<PathNode>) { steps = nodes.map { ($0.thread, $0.isEarly ? PathNode.early : $0.choice) } }
 }

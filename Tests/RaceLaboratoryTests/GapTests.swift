@@ -6,7 +6,8 @@ extension RaceLaboratoryTests {
   @Suite struct GapTests {
     private func site(_ line: UInt = #line) -> Site { Site(#fileID, line) }
 
-    /// The reader looks, waits for the writer's word, gives up waiting or not, and looks again. Nothing orders its second look.
+    /// The reader looks, waits for the writer's word, gives up waiting or not, and looks again. Nothing orders its
+    /// second look.
     @Test(arguments: [MemoryOrder.relaxed, .acquire]) func aStaleValueAfterASpinIsFound(order: MemoryOrder) {
       var found: Set<String> = []
       let report = Explorer.shared.explore(.exhaustive(preemptions: nil)) {
@@ -46,8 +47,9 @@ extension RaceLaboratoryTests {
       #expect(found.isSuperset(of: ["01", "11"]))
     }
 
-    /// Two threads store to one word; the second then finds that the barrier's caller has not stored yet. So it has not had its fence; and the
-    /// first has had none either, so the caller must see what it did, if a barrier reaches both at one time.
+    /// Two threads store to one word; the second then finds that the barrier's caller has not stored yet. So it has not
+    /// had its fence; and the first has had none either, so the caller must see what it did, if a barrier reaches both
+    /// at one time.
     @Test(arguments: [Liberties(), .staggeredBarriers], [nil, 3] as [Int?])
     func aBarrierThatReachesThreadsAtTwoInstantsIsFound(liberties: Liberties, preemptions: Int?) {
       Explorer.shared.liberties = liberties

@@ -51,7 +51,10 @@ extension RaceLaboratoryTests {
     }
 
     /// The same where the model may do more.
-    @Test(arguments: [(RandomProgram.Flavour.barriers, Liberties.staggeredBarriers), (.waits, .idleWakeUps)])
+    @Test(arguments: [
+      (RandomProgram.Flavour.barriers, Liberties.staggeredBarriers), (.waits, .idleWakeUps), (.fences, .lateStores),
+      (.fences, .earlyStores),
+    ])
     func norWithLiberties(_ flavour: RandomProgram.Flavour, _ liberties: Liberties) {
       Explorer.shared.liberties = liberties
       defer { Explorer.shared.liberties = [] }

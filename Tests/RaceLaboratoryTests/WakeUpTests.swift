@@ -69,7 +69,8 @@ extension RaceLaboratoryTests {
       #expect(explore(.idleWakeUps, preemptions: 1) { waiting(looksAgain: false) }.failure != nil)
     }
 
-    /// Two that wait with one lock for different things: a signal that is meant for the first of them may wake the other.
+    /// Two that wait with one lock for different things: a signal that is meant for the first of them may wake the
+    /// other.
     @Test(arguments: [true, false]) func aSignalForAnotherWaiterIsFound(signalsAll: Bool) throws {
       let report = explore([], preemptions: 2) {
         let lock = ModelMutex()
