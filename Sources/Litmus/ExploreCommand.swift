@@ -13,7 +13,14 @@
 
     @Argument(help: "The test's name, or that of a generated program; \"list\" for all names.") var name: String
     @Option(help: "A safeguard to take away.") var without: String?
-    @Option(help: "An ordering to weaken: Module/File.swift:line:acquire, release or sequential.") var weaken: String?
+    @Option(help: "An ordering to weaken: Module/File.swift:line:acquire, release, sequential or compiler.")
+    var weaken: String?
+    @Option(
+      help: """
+        What the model may do besides what it always does, and which makes the search larger: some of \
+        \(Liberties.allNames), with commas between them.
+        """)
+    var with: String?
     @Option(help: "Preemptions in one execution, at most; none for any number. The test's own if not given.")
     var bound: String?
     @Option(help: "Seconds after which the search ends.") var seconds: Double = 60
@@ -37,6 +44,10 @@
       if weaken != nil, ordering == nil { throw ValidationError("an ordering is named as Module/File.swift:line:half") }
       if let bound, bound != "none", Int(bound).map({ $0 < 0 || $0 > 1000 }) ?? true {
         throw ValidationError("a bound is between 0 and 1000, or none")
+      }
+      if let with, Liberties(with) == nil { throw ValidationError("--with is some of \(Liberties.allNames)") }
+      if ordering?.half == .compiler, with.flatMap({ Liberties($0) })?.contains(.lateStores) != true {
+        throw ValidationError("a fence for the compiler does something only --with lateStores")
       }
       if let replay, Path(replay) == nil { throw ValidationError("this is not a path: \"\(replay)\"") }
       guard seconds > 0, seconds <= 1e6 else { throw ValidationError("seconds are more than 0, and 1,000,000 at most") }
@@ -105,6 +116,7 @@
       unsafe takenAway = without.flatMap { Safeguard(rawValue: $0) }
       let explorer = Explorer.shared
       explorer.orderingMutant = ordering
+      explorer.liberties = with.flatMap { Liberties($0) } ?? []
       explorer.notesSites = json && ordering == nil && without == nil
       let report = report(litmus)
       if json {
@@ -130,7 +142,8 @@
       print("\n\(failure.kind.rawValue): \(failure.message)")
       print(
         "again: explore \"\(name)\"" + (without.map { " --without \($0)" } ?? "")
-          + (weaken.map { " --weaken \($0)" } ?? "") + " --replay \(failure.path)")
+          + (weaken.map { " --weaken \($0)" } ?? "") + (with.map { " --with \($0)" } ?? "")
+          + " --replay \(failure.path)")
       throw ExitCode(1)
     }
 

@@ -1,9 +1,11 @@
 import CPrimitives
 
-/// Orders the compiler, not the processor: what is written before stays before. Where a processor fence is needed too, another
-/// thread supplies it (membarrier), and the comment at the call says which.
-@inlinable @inline(__always)
-package func compilerFence() { pagecache_compiler_fence() }
+#if !RaceLaboratory
+  /// Orders the compiler, not the processor: what is written before stays before. Where a processor fence is needed too,
+  /// another thread supplies it (membarrier), and the comment at the call says which.
+  @inlinable @inline(__always)
+  package func compilerFence() { pagecache_compiler_fence() }
+#endif
 
 /// Asks for a cache line that will be read soon. Any address is allowed.
 @inlinable @inline(__always)

@@ -10,6 +10,11 @@
     Explorer.shared.fence(.sequential, Site(file, line))
   }
 
+  /// Here it orders something only where a search lets stores be late.
+  @usableFromInline package func compilerFence(file: StaticString = #fileID, line: UInt = #line) {
+    Explorer.shared.compilerFence(Site(file, line))
+  }
+
   /// Every other thread of the model executes a full fence where it is.
   @usableFromInline package func processFence(file: StaticString = #fileID, line: UInt = #line) -> Int32 {
     Explorer.shared.barrier(Site(file, line))
