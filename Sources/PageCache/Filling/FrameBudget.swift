@@ -9,7 +9,6 @@ final class FrameBudget: Sendable {
   // Guarded by `monitor`.
   nonisolated(unsafe) private var available: Int
   nonisolated(unsafe) private var waiting: [(count: Int, granted: @Sendable () -> Void)] = []
-
   nonisolated(unsafe) private var total: Int
 
   init(capacity: Int) {

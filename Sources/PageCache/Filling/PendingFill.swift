@@ -19,7 +19,7 @@ final class PendingFill: @unchecked Sendable {
     let holding: @Sendable (UInt64) -> Void
   }
 
-  // Taken by whoever answers first: `isAnswered` decides.
+  // Guarded by `isAnswered`: taken by the thread that answers first.
   private var work: Work?
   private let isAnswered = InlineWord(0)
   private let storeName: String
