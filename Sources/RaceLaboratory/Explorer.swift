@@ -11,16 +11,18 @@ package func giveUp(_ message: String) -> Never {
 
 /// Runs a program of a few threads in the orders that make a difference, under the memory model of C11.
 ///
-/// One thread of the system runs all threads of the model, each on a stack of its own. Before every operation that another thread could notice, the
-/// running thread asks here who goes on. The answers make a path; the next execution follows it up to the last step where something else was
-/// possible, and does that.
+/// One thread of the system runs all threads of the model, each on a stack of its own. Before every operation that
+/// another thread could notice, the running thread asks here who goes on. The answers make a path; the next execution
+/// follows it up to the last step where something else was possible, and does that.
 ///
-/// Two things are chosen: who goes on, and, for a load, which of the stores that it may return. A load may return an older store as long as
-/// nothing that happened before the load has seen a newer one: that is what a missing acquire or release lets happen on other processors than x86.
+/// Two things are chosen: who goes on, and, for a load, which of the stores that it may return. A load may return an
+/// older store as long as nothing that happened before the load has seen a newer one: that is what a missing acquire or
+/// release lets happen on other processors than x86.
 ///
-/// Orders that make no difference are not tried again: only where two steps of different threads touch the same word, and one of them stores, is
-/// the later one tried before the earlier (dynamic partial-order reduction, Flanagan and Godefroid, POPL 2005), and a load that came before a store is tried after
-/// it, not the other way round, because after it, it can still return what was there before. With a bound on preemptions, the start of the run that would be
+/// Orders that make no difference are not tried again: only where two steps of different threads touch the same word,
+/// and one of them stores, is the later one tried before the earlier (dynamic partial-order reduction, Flanagan and
+/// Godefroid, POPL 2005), and a load that came before a store is tried after it, not the other way round, because after
+/// it, it can still return what was there before. With a bound on preemptions, the start of the run that would be
 /// interrupted is tried as well (Coons et al., OOPSLA 2013).
 ///
 /// Outside an execution (while a program is made or checked) every operation takes effect at once.
@@ -108,7 +110,8 @@ package final class Explorer: @unchecked Sendable {
     return threads[number]
   }
 
-  /// Runs a body as the thread with a number would, but at once: so that what belongs to a thread is there before the execution.
+  /// Runs a body as the thread with a number would, but at once: so that what belongs to a thread is there before the
+  /// execution.
   package func asThread(_ number: Int, _ body: () throws -> Void) rethrows {
     precondition(!isExploring)
     let thread = thread(number)
@@ -151,10 +154,12 @@ package final class Explorer: @unchecked Sendable {
       known = nodes.count
     }
     let start = Explorer.now()
+    let rehearsed = rehearse(make)
     while report.executions < count {
       if case .priorities(_, _, let depth) = strategy { drawPriorities(depth: depth, length: max(report.longest, 20)) }
       if !isSearching, known == 0 { nodes.removeAll(keepingCapacity: true) }
       runOnce(make)
+      if report.executions == 0, let rehearsed, rehearsed != outline { failForWhatOutlives() }
       report.executions += 1
       report.longest = max(report.longest, depth)
       if failure != nil { break }
@@ -169,8 +174,40 @@ package final class Explorer: @unchecked Sendable {
     return report
   }
 
-  /// Of a path that is run again: which stores it makes before loads. Each is seen where the path is followed so far and
-  /// the load comes first.
+  /// Runs a program once before its search: what is made once in a process, or once for a thread, is there from then
+  /// on, and all executions start alike.
+  /// - Returns: what the execution did, if the first one of the search must do the same.
+  private func rehearse(_ make: () -> Program) -> Int? {
+    guard isSearching else { return nil }
+    let seen = (sites, hasWeakened)
+    runOnce(make)
+    (sites, hasWeakened) = seen
+    nodes.removeAll(keepingCapacity: true)
+    // Wrong in this order already: so is the first execution of the search.
+    defer { failure = nil }
+    return failure == nil ? outline : nil
+  }
+
+  /// Who did what where in the last execution.
+  private var outline: Int {
+    var hasher = Hasher()
+    for entry in trace {
+      hasher.combine(entry.thread)
+      hasher.combine(entry.operation)
+      hasher.combine(entry.site.line)
+    }
+    return hasher.finalize()
+  }
+
+  /// The same order twice, and the program has done something else: what it found was left by the execution before, and
+  /// what it does without that is not explored.
+  private func failForWhatOutlives() {
+    guard failure == nil else { return }
+    fail(.laboratory, "the first execution had not what later ones find: something outlives an execution")
+  }
+
+  /// Of a path that is run again: which stores it makes before loads. Each is seen where the path is followed so far
+  /// and the load comes first.
   private func findStoresBehindLoads(_ make: () -> Program) {
     let path = nodes
     var found = path
@@ -256,7 +293,8 @@ package final class Explorer: @unchecked Sendable {
 
   // MARK: Failing
 
-  /// Ends the execution: it is wrong. On a thread of the model this does not return; its stack, and what is on it, is given up.
+  /// Ends the execution: it is wrong. On a thread of the model this does not return; its stack, and what is on it, is
+  /// given up.
   package func fail(_ kind: RaceFailure.Kind, _ message: String) {
     if failure == nil, !isImpossible {
       failure = RaceFailure(kind: kind, message: message, path: Path(nodes[..<min(depth, nodes.count)]), trace: trace)
@@ -296,7 +334,8 @@ package final class Explorer: @unchecked Sendable {
   /// Operations of the execution so far.
   package var traceLength: Int { trace.count }
 
-  /// Whether the running thread has taken a lock since then, without having been overtaken before: that is, having changed anything.
+  /// Whether the running thread has taken a lock since then, without having been overtaken before: that is, having
+  /// changed anything.
   package func hasLocked(since start: Int) -> Bool {
     for entry in trace[start...] where Int(entry.thread) == current.number {
       if entry.operation == .add { return false }
