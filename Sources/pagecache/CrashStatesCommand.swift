@@ -34,6 +34,9 @@ struct CrashStatesCommand: ParsableCommand {
   @Option(help: "Kinds of failures that are passed over.")
   var ignore: [String] = []
 
+  @Option(help: "Kinds of calls that are left out.")
+  var without: [String] = []
+
   @Option(help: "Do one history, as it was printed, instead.")
   var replay: String?
 
@@ -42,6 +45,9 @@ struct CrashStatesCommand: ParsableCommand {
 
   func validate() throws {
     guard (1...4).contains(threads), seconds > 0, times > 0 else { throw ValidationError("nothing to be done") }
+    for kind in without where CrashCall.Kind(rawValue: kind) == nil {
+      throw ValidationError("'\(kind)' is no call")
+    }
     if let replay, CrashHistory(text: replay) == nil { throw ValidationError("'\(replay)' is no history") }
   }
 
@@ -56,6 +62,7 @@ struct CrashStatesCommand: ParsableCommand {
     states.keepsGoing = keepGoing
     states.shrinkSeconds = shrinkSeconds
     states.ignored = ignore
+    states.without = Set(without.compactMap { CrashCall.Kind(rawValue: $0) })
     if let replay, let history = CrashHistory(text: replay) {
       let (problem, failures) = try failing { [states, times] in try states.replay(history, times: times) }
       output.table("\(failures) of \(times) times: \(problem.map { "\($0.kind): \($0.text)" } ?? "nothing is wrong")")

@@ -7,13 +7,13 @@ enum CrashChange: Sendable {
   /// The file becomes shorter.
   case cut(to: Int)
   /// The file becomes longer.
-  case grow(to: Int)
+  case grow(from: Int, to: Int)
   /// Whole pages become zero, with storage behind them or without.
   case clear(pages: UInt16, isHole: Bool)
   case collapse(from: Int, count: Int)
   case insert(from: Int, count: Int)
-  /// Pages become what others are, by sharing their storage.
-  case share(pages: UInt16, values: SIMD16<PageState>, end: Int)
+  /// Pages become what others are, by sharing their storage; and a file that ended there ends at another place.
+  case share(pages: UInt16, values: SIMD16<PageState>, from: Int, to: Int)
   /// Some pages have been made durable, and the file is at least so long. Of the model only.
   case settle(pages: UInt16, size: Int)
 
@@ -27,9 +27,11 @@ enum CrashChange: Sendable {
   /// Pages whose later bytes cannot be there without it.
   var touched: UInt16 {
     switch self {
-    case .bytes, .grow, .settle: 0
-    case .cut(let size): Self.pages(from: size / 4)
-    case .clear(let pages, _), .share(let pages, _, _): pages
+    case .bytes, .settle: 0
+    // What is written behind the old end makes the file longer as well, and sizes are kept in order.
+    case .cut(let size), .grow(let size, _): Self.pages(from: size / 4)
+    case .clear(let pages, _): pages
+    case .share(let pages, _, let from, let to): to > from ? pages | Self.pages(from: from / 4) : pages
     case .collapse(let first, _), .insert(let first, _): Self.pages(from: first)
     }
   }
@@ -37,9 +39,9 @@ enum CrashChange: Sendable {
   /// Pages whose earlier bytes are there if it is: what a file system writes back before it changes what lies below.
   var forced: UInt16 {
     switch self {
-    case .bytes, .grow, .settle, .clear: 0
-    case .cut(let size): size % 4 == 0 ? 0 : 1 << UInt16(size / 4)
-    case .share(let pages, _, _): pages
+    case .bytes, .settle, .clear: 0
+    case .cut(let size), .grow(let size, _): size % 4 == 0 ? 0 : 1 << UInt16(size / 4)
+    case .share(let pages, _, _, _): pages
     case .collapse(let first, _), .insert(let first, _): Self.pages(from: first)
     }
   }
@@ -57,7 +59,7 @@ enum CrashChange: Sendable {
       for page in (size + 3) / 4..<CrashUnits.pagesMax { image.pages[page] = 0 }
       image.holes |= Self.pages(from: (size + 3) / 4)
       image.size = size
-    case .grow(let size):
+    case .grow(_, let size):
       image.size = max(image.size, size)
     case .clear(let pages, let isHole):
       for page in 0..<CrashUnits.pagesMax where pages & 1 << UInt16(page) != 0 { image.pages[page] = 0 }
@@ -77,7 +79,7 @@ enum CrashChange: Sendable {
       let made = Self.pages(from: first) & ~Self.pages(from: first + count)
       image.holes = image.holes & ~Self.pages(from: first) | moved | made
       image.size += 4 * count
-    case .share(let pages, let values, let end):
+    case .share(let pages, let values, _, let end):
       for page in 0..<CrashUnits.pagesMax where pages & 1 << UInt16(page) != 0 { image.pages[page] = values[page] }
       image.holes &= ~pages
       image.size = max(image.size, end)

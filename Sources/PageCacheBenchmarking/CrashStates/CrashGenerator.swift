@@ -14,6 +14,8 @@ struct CrashGenerator {
   private var focus = 0
   private var isThreaded = false
   private var loans = 0
+  /// Kinds of calls that are left out.
+  var without: Set<CrashCall.Kind> = []
 
   init(seed: UInt64, number: UInt64) {
     random = RandomWords(seed: seed &* 0x9E37_79B9_7F4A_7C15 ^ number &* 0xD1B5_4A32_D192_ED03)
@@ -33,7 +35,9 @@ struct CrashGenerator {
   /// - Parameter threads: how many there are; 1 for none beside the first.
   mutating func history(threads: Int) -> CrashHistory {
     var history = CrashHistory()
-    for (_, ability) in CrashHistory.Abilities.letters where chance(75) { history.abilities.insert(ability) }
+    for (_, ability) in CrashHistory.Abilities.letters where chance(ability == .wholeEnd ? 93 : 75) {
+      history.abilities.insert(ability)
+    }
     let cuts = [1, 7, 64, 100, 128, 200, 250, 255]
     let first = draw(6)
     let second = first + 1 + draw(6 - first)
@@ -54,6 +58,8 @@ struct CrashGenerator {
     theme = (0..<3 + draw(6)).map { _ in kind(of: Self.weights) }
     if chance(70) { theme.append(.write) }
     if chance(60) { theme.append(.sync) }
+    theme.removeAll { without.contains($0) }
+    if theme.isEmpty { theme.append(.write) }
     if threads <= 1 {
       history.calls = calls(3 + draw(10), open: history.open)
     } else {
@@ -81,7 +87,7 @@ struct CrashGenerator {
     var calls: [CrashCall] = []
     while calls.count < count {
       let kind = chance(75) ? theme[draw(theme.count)] : kind(of: Self.weights)
-      if let call = call(kind, open) { calls.append(call) }
+      if !without.contains(kind), let call = call(kind, open) { calls.append(call) }
     }
     return calls
   }

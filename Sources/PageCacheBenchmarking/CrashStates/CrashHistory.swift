@@ -16,10 +16,13 @@ package struct CrashHistory: Sendable, Equatable {
     static let tellHoles = Abilities(rawValue: 64)
     /// Reads on the calling thread.
     static let readOnCaller = Abilities(rawValue: 128)
+    /// Takes what is zeroed up to the end of the file for the whole of its last page: as structure.
+    static let wholeEnd = Abilities(rawValue: 256)
 
     static let letters: [(Character, Abilities)] = [
       ("C", .clone), ("P", .punch), ("Z", .zero), ("K", .collapse), ("I", .insert), ("A", .allocate),
       ("H", .tellHoles), ("R", .readOnCaller),
+      ("E", .wholeEnd),
     ]
   }
 

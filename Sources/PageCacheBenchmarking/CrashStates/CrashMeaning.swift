@@ -43,21 +43,13 @@ struct CrashMeaning: Sendable {
       return [(file, CrashChange.writing(image.size..<end) { _ in UInt8(truncatingIfNeeded: call[2]) })]
     case .resize:
       if call[1] == image.size { return [] }
-      return [(file, [call[1] < image.size ? .cut(to: call[1]) : .grow(to: call[1])])]
+      return [(file, [call[1] < image.size ? .cut(to: call[1]) : .grow(from: image.size, to: call[1])])]
     case .punch:
       return [(file, CrashChange.zeroing(call.units.clamped(to: 0..<image.size), isHole: true))]
     case .zero:
-      let grows = call[3] == 0 && call.units.upperBound > image.size && !call.units.isEmpty
-      return [
-        (
-          file,
-          CrashChange.zeroing(call.units.clamped(to: 0..<image.size), isHole: false)
-            + (grows ? [.grow(to: call.units.upperBound)] : [])
-        )
-      ]
+      return [(file, CrashChange.zeroing(call.units.clamped(to: 0..<image.size), isHole: false) + growing(call, image))]
     case .allocate:
-      guard call[3] == 0, !call.units.isEmpty, call.units.upperBound > image.size else { return [] }
-      return [(file, [.grow(to: call.units.upperBound)])]
+      return [(file, growing(call, image))]
     case .collapse:
       guard call[2] > 0 else { return [] }
       guard 4 * call.pages.upperBound < image.size else { return outcome == nil ? [] : nil }
@@ -72,6 +64,14 @@ struct CrashMeaning: Sendable {
     case .exchange: return exchanged(call, files) ?? (outcome == nil ? [] : nil)
     default: return []
     }
+  }
+
+  /// What `zero` and `allocate` do to the size.
+  private func growing(_ call: CrashCall, _ image: CrashImage) -> [CrashChange] {
+    guard call[3] == 0, !call.units.isEmpty else { return [] }
+    let end = call.units.upperBound
+    // A store that ends before the file does may become longer where the file does not: no bytes, but a size.
+    return [end > image.size ? .grow(from: image.size, to: end) : .bytes(page: 0, mask: 0, value: 0, end: end)]
   }
 
   static func changesFiles(_ kind: CrashCall.Kind) -> Bool {
@@ -151,6 +151,21 @@ struct CrashMeaning: Sendable {
         CrashChange.writing(units.lowerBound + distance..<units.upperBound + distance) { source.unit($0 - distance) }
       )
     ]
+  }
+
+  /// What has been copied by sharing storage is structure.
+  static func shared(_ changes: Changes, _ files: [CrashImage]) -> Changes {
+    changes.map { part in
+      var image = files[part.file]
+      var pages: UInt16 = 0
+      var end = 0
+      for case .bytes(let page, let mask, let value, let pageEnd) in part.changes {
+        image.pages[page] = image.pages[page] & ~mask | value & mask
+        pages |= 1 << UInt16(page)
+        end = max(end, pageEnd)
+      }
+      return (part.file, pages == 0 ? [] : [.share(pages: pages, values: image.pages, from: end, to: end)])
+    }
   }
 
   private func exchanged(_ call: CrashCall, _ files: [CrashImage]) -> Changes? {

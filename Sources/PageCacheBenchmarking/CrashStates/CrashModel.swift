@@ -118,6 +118,8 @@ private struct Judge {
   var right: SIMD16<PageState>
   /// Pages to which nothing comes any more, because something is missing that came before.
   var frozen: UInt16 = 0
+  /// Pages that have not been cleared, though they were.
+  var uncleared: UInt16 = 0
   /// Sizes that the file may have, one bit for each number of units.
   var sizes: UInt64
 
@@ -189,8 +191,8 @@ private struct Judge {
   private mutating func include(_ change: CrashChange) {
     change.apply(to: &state)
     switch change {
-    case .grow(let size): sizes = raised(size)
-    case .share(let pages, _, let end):
+    case .grow(_, let size): sizes = raised(size)
+    case .share(let pages, _, _, let end):
       for page in 0..<CrashUnits.pagesMax where pages & 1 << UInt16(page) != 0 { compare(page) }
       sizes = raised(end)
     case .clear(let pages, _):
@@ -206,9 +208,19 @@ private struct Judge {
   }
 
   private mutating func leaveOut(_ entry: CrashModel.Entry) {
+    // Of the cache, bytes behind a new end may be there before it, as far as the store lets them.
+    if case .grow = entry.change { return }
+    // And where the store ends before the file does, there is nothing to be cleared, and nothing for later bytes to wait for.
+    if case .clear = entry.change {
+      entry.change.apply(to: &state)
+      uncleared |= entry.change.touched
+      return
+    }
     let touched = entry.change.touched
     if entry.settlesBehind {
-      for page in 0..<CrashUnits.pagesMax where touched & ~frozen & 1 << UInt16(page) != 0 { compare(page) }
+      for page in 0..<CrashUnits.pagesMax where touched & ~frozen & ~uncleared & 1 << UInt16(page) != 0 {
+        compare(page)
+      }
     }
     frozen |= touched
   }

@@ -83,8 +83,9 @@ final class CrashObject: @unchecked Sendable {
     present = durable
     for entry in log { entry.change.apply(to: &present) }
     if present.size < size {
+      let smaller = present.size
       present.size = size
-      log.append(Entry(change: .grow(to: size), moment: oldest))
+      log.append(Entry(change: .grow(from: smaller, to: size), moment: oldest))
     }
     version += 1
     return oldest

@@ -9,6 +9,8 @@ struct CrashStep: Sendable {
   let outcome: CrashOutcome
   /// The point that it waited for, if it did.
   var hold: CrashHold?
+  /// It copied by sharing storage.
+  var isShared = false
 }
 
 extension CrashRun {
@@ -50,8 +52,12 @@ extension CrashRun {
         }
       },
       end: { [self] begun, outcome in
-        let end = world.locked { world.moment }
-        note(CrashStep(call: begun.0, begin: begun.1, end: end, outcome: outcome, hold: begun.2))
+        let (end, isShared) = world.locked {
+          (world.moment, self.isShared(begun.0, from: begun.1, through: world.moment))
+        }
+        note(
+          CrashStep(
+            call: begun.0, begin: begun.1, end: end, outcome: outcome, hold: begun.2, isShared: isShared))
       })
   }
 
@@ -80,9 +86,9 @@ extension CrashRun {
     world.locked {
       if search.orders.isEmpty {
         if search.isCutShort { return world.setMoot() }
-        return world.note("no order", explain(lists, images))
+        return world.note("no order", "no order of the calls explains " + explain(lists, images))
       }
-      judgeSamples(search, lists)
+      judgeSamples(search, lists, images)
       for file in images.indices { world.models.files[file].adopt(images[file]) }
       world.models.holds = []
       world.modelsVersion += 1
@@ -93,12 +99,12 @@ extension CrashRun {
     let text = lists.map { list in
       list.map { "\($0.begin)-\($0.end) \($0.call): \($0.outcome)" }.joined(separator: "; ")
     }
-    return "no order of the calls explains \(text.joined(separator: " / ")), and in the end "
+    return "\(text.joined(separator: " / ")); in the end "
       + images.map(\.description).joined(separator: "; ") + ", from "
       + world.models.current.map(\.description).joined(separator: "; ")
   }
 
-  private func judgeSamples(_ search: CrashOrders, _ lists: [[CrashStep]]) {
+  private func judgeSamples(_ search: CrashOrders, _ lists: [[CrashStep]], _ last: [CrashImage]) {
     let all = lists.flatMap(\.self)
     // An exchange leaves much while it is under way, and so does one that has failed.
     let exchanges = all.filter { $0.call.kind == .exchange }.map { step in
@@ -118,7 +124,7 @@ extension CrashRun {
       }
       // Of many orders not all were kept: then nothing is said.
       guard !isExplained, !search.isCutShort, let first else { continue }
-      return world.note(first.kind, "\(first.text), at \(sample.moment) of \(explain(lists, world.models.current))")
+      return world.note(first.kind, "\(first.text), at \(sample.moment) of \(explain(lists, last))")
     }
   }
 }
@@ -167,7 +173,8 @@ struct CrashOrders {
     let end = next.map { lists[$0][taken[$0]].end }.min() ?? 0
     for thread in next where lists[thread][taken[thread]].begin <= end {
       let step = lists[thread][taken[thread]]
-      guard let changes = meaning.changes(of: step.call, step.outcome, files) else { continue }
+      guard var changes = meaning.changes(of: step.call, step.outcome, files) else { continue }
+      if step.isShared { changes = CrashMeaning.shared(changes, files) }
       var after = files
       for (file, list) in changes { for change in list { change.apply(to: &after[file]) } }
       taken[thread] += 1

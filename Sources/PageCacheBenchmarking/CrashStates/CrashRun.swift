@@ -155,11 +155,12 @@ final class CrashRun: @unchecked Sendable {
       let holds = world.models.holds
       let isLoose = world.models.files.map(\.isLoose)
       let before = begun.models.current
-      guard let changes = meaning.changes(of: begun.call, outcome, before) else {
+      guard var changes = meaning.changes(of: begun.call, outcome, before) else {
         return world.note(
           "result of \(begun.call.kind.rawValue)",
           "\(begun.call) came to \(outcome), the files being \(before.map(\.description).joined(separator: "; "))")
       }
+      if isShared(begun.call, from: begun.moment, through: world.moment) { changes = CrashMeaning.shared(changes, before) }
       world.models = begun.models
       world.models.holds = holds
       for file in isLoose.indices where isLoose[file] { world.models.files[file].loosen() }
@@ -170,6 +171,12 @@ final class CrashRun: @unchecked Sendable {
       default: break
       }
     }
+  }
+
+  /// Whether a call that copies has shared storage. Expects the lock held.
+  func isShared(_ call: CrashCall, from begin: Int, through end: Int) -> Bool {
+    (call.kind == .clone || call.kind == .copy)
+      && world.hasShared(CrashHistory.file(of: call.handle), at: call[4], from: begin, through: end)
   }
 
   private func apply(_ begun: Begun, _ outcome: CrashOutcome, _ changes: CrashMeaning.Changes) {
@@ -260,7 +267,7 @@ final class CrashRun: @unchecked Sendable {
   }
 
   private func settle(_ call: CrashCall, _ file: Int, _ begun: Begun) {
-    guard !call.units.isEmpty else { return }
+    guard call.units.lowerBound < min(call.units.upperBound, world.models.files[file].current.size) else { return }
     var pages: UInt16 = 0
     for page in call.units.lowerBound / 4...(call.units.upperBound - 1) / 4 where page < 16 { pages |= 1 << UInt16(page) }
     let size = min(call.units.upperBound, world.models.files[file].current.size)

@@ -16,8 +16,10 @@ package struct CrashStates {
   /// Goes on after a failure, and tells one of each kind.
   package var keepsGoing = false
   package var shrinkSeconds = 20.0
-  /// Failures that are not to be told: see `CrashExclusion`.
+  /// Kinds of failures that are passed over.
   package var ignored: [String] = []
+  /// Kinds of calls that are left out.
+  package var without: Set<CrashCall.Kind> = []
   /// Told of a history that has not ended after a minute, on a thread of its own.
   package var hangs: @Sendable (CrashHistory) -> Void = { preconditionFailure("this history does not end: \($0)") }
 
@@ -62,6 +64,7 @@ package struct CrashStates {
   /// A history of this seed.
   package func history(_ number: UInt64) -> CrashHistory {
     var generator = CrashGenerator(seed: seed, number: number)
+    generator.without = without
     return generator.history(threads: threads)
   }
 

@@ -82,6 +82,7 @@ final class CrashWorld: @unchecked Sendable {
   /// While several threads are at it: those that have not ended, and what the stores could have left at some moments.
   private var activeThreads = 0
   private(set) var samples: [Sample] = []
+  private var shares: [(file: Int, unit: Int, moment: Int)] = []
 
   struct Sample: Sendable {
     let moment: Int
@@ -122,6 +123,14 @@ final class CrashWorld: @unchecked Sendable {
 
   func note(_ problem: CrashProblem) {
     if self.problem == nil, !isMoot { self.problem = problem }
+  }
+
+  /// A range has come to share storage: it begins with this unit of the file.
+  func noteShare(_ object: CrashObject, at unit: Int) { shares.append((object.number, unit, moment)) }
+
+  /// Whether a call of which the source and the target are known has shared storage, between two moments.
+  func hasShared(_ file: Int, at unit: Int, from begin: Int, through end: Int) -> Bool {
+    shares.contains { $0.file == file && $0.unit == unit && begin <= $0.moment && $0.moment <= end }
   }
 
   func setMoot() { isMoot = true }

@@ -189,7 +189,7 @@ final class RecordingStore: BackingStore {
         throw failure(.resize, nil, .system(.fileTooLarge))
       }
       if size == object.present.size { return [] }
-      return [size < object.present.size ? .cut(to: size) : .grow(to: size)]
+      return [size < object.present.size ? .cut(to: size) : .grow(from: object.present.size, to: size)]
     }
   }
 
@@ -214,13 +214,16 @@ final class RecordingStore: BackingStore {
         throw failure(change.operation, range, .system(.invalidArgument))
       }
       let size = object.present.size
-      let part = (first..<end).clamped(to: 0..<size)
+      // The rest of the last page belongs to what reaches past the end. What ends with the file may be an edge of that page, or all of it.
+      let reach = end > size || end == size && abilities.contains(.wholeEnd) ? (size + 3) / 4 * 4 : size
+      let part = first < size ? first..<(end < size ? end : reach) : first..<first
       let isWhole = first % 4 == 0 && end % 4 == 0
       switch change {
-      case .allocate(let keepingSize): return !keepingSize && end > size ? [.grow(to: end)] : []
-      case .punchHole: return CrashChange.zeroing(part, isHole: true)
+      case .allocate(let keepingSize): return !keepingSize && end > size ? [.grow(from: size, to: end)] : []
+      case .punchHole: return CrashChange.zeroing(part, isHole: true).map { $0.ending(by: size) }
       case .zero(let keepingSize):
-        return CrashChange.zeroing(part, isHole: false) + (!keepingSize && end > size ? [.grow(to: end)] : [])
+        return CrashChange.zeroing(part, isHole: false).map { $0.ending(by: size) }
+          + (!keepingSize && end > size ? [.grow(from: size, to: end)] : [])
       case .collapse:
         guard isWhole, end < size else { throw failure(.collapseRange, range, .system(.invalidArgument)) }
         return [.collapse(from: first / 4, count: (end - first) / 4)]
@@ -252,7 +255,8 @@ final class RecordingStore: BackingStore {
         pages |= 1 << UInt16(target)
         values[target] = image.pages[page]
       }
-      return [.share(pages: pages, values: values, end: place + end - first)]
+      world.noteShare(object, at: place)
+      return [.share(pages: pages, values: values, from: object.present.size, to: place + end - first)]
     }
   }
 
@@ -290,6 +294,12 @@ final class RecordingStore: BackingStore {
 }
 
 extension CrashChange {
+  /// The same, which makes nothing longer than it is.
+  fileprivate func ending(by size: Int) -> CrashChange {
+    guard case .bytes(let page, let mask, let value, let end) = self else { return self }
+    return .bytes(page: page, mask: mask, value: value, end: min(end, size))
+  }
+
   /// The page whose bytes it writes.
   var writtenPage: Int? {
     if case .bytes(let page, _, _, _) = self { page } else { nil }
