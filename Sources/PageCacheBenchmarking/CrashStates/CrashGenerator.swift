@@ -32,6 +32,16 @@ struct CrashGenerator {
     (.borrow, 4), (.giveBack, 3), (.evict, 6), (.move, 2), (.reclaim, 2), (.fail, 10), (.refuse, 3), (.heal, 1),
   ]
 
+  /// What is known to be delicate together: order between files; flushes that fail; what waits for a transfer; lengths; edges.
+  private static let themes: [[CrashCall.Kind]] = [
+    [.writeAfter, .writeAfter, .point, .point, .write, .sync, .sync], [.writeAfter, .point, .reopen, .append, .sync],
+    [.write, .append, .fail, .sync, .sync], [.write, .borrow, .evict, .fail, .sync, .punch],
+    [.write, .fail, .sync, .exchange], [.write, .clone, .seekData, .fail, .sync, .dedupe],
+    [.append, .write, .zero, .punch, .resize, .sync], [.append, .clone, .zero, .allocate, .write, .sync],
+    [.write, .evict, .punch, .resize, .fail, .zero], [.write, .collapse, .insert, .sync, .fail, .reopen],
+    [.write, .flush, .fail, .resize, .append],
+  ]
+
   /// - Parameter threads: how many there are; 1 for none beside the first.
   mutating func history(threads: Int) -> CrashHistory {
     var history = CrashHistory()
@@ -55,9 +65,13 @@ struct CrashGenerator {
     }
     withFaults = chance(55)
     focus = draw(20)
-    theme = (0..<3 + draw(6)).map { _ in kind(of: Self.weights) }
-    if chance(70) { theme.append(.write) }
-    if chance(60) { theme.append(.sync) }
+    if chance(40) {
+      theme = Self.themes[draw(Self.themes.count)]
+    } else {
+      theme = (0..<3 + draw(6)).map { _ in kind(of: Self.weights) }
+      if chance(70) { theme.append(.write) }
+      if chance(60) { theme.append(.sync) }
+    }
     theme.removeAll { without.contains($0) }
     if theme.isEmpty { theme.append(.write) }
     if threads <= 1 {

@@ -209,14 +209,16 @@ private struct Judge {
 
   private mutating func leaveOut(_ entry: CrashModel.Entry) {
     // Of the cache, bytes behind a new end may be there before it, as far as the store lets them.
-    if case .grow = entry.change { return }
-    // And where the store ends before the file does, there is nothing to be cleared, and nothing for later bytes to wait for.
-    if case .clear = entry.change {
-      entry.change.apply(to: &state)
-      uncleared |= entry.change.touched
-      return
-    }
     let touched = entry.change.touched
+    switch entry.change {
+    case .grow: return
+    // And where the store ends before the file does, there is nothing to be cleared or cut, and nothing for later bytes to wait for.
+    case .clear, .cut:
+      entry.change.apply(to: &state)
+      uncleared |= touched
+      return
+    default: break
+    }
     if entry.settlesBehind {
       for page in 0..<CrashUnits.pagesMax where touched & ~frozen & ~uncleared & 1 << UInt16(page) != 0 {
         compare(page)
