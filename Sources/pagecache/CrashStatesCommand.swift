@@ -40,6 +40,9 @@ struct CrashStatesCommand: ParsableCommand {
   @Option(help: "Do one history, as it was printed, instead.")
   var replay: String?
 
+  @Flag(help: "Print what happens in it, to the stores as well.")
+  var trace = false
+
   @Option(help: "How often it is done.")
   var times = 1
 
@@ -64,7 +67,8 @@ struct CrashStatesCommand: ParsableCommand {
     states.ignored = ignore
     states.without = Set(without.compactMap { CrashCall.Kind(rawValue: $0) })
     if let replay, let history = CrashHistory(text: replay) {
-      let (problem, failures) = try failing { [states, times] in try states.replay(history, times: times) }
+      let (problem, failures, events) = try failing { [states, times] in try states.replay(history, times: times) }
+      if trace { for event in events { output.table(event) } }
       output.table("\(failures) of \(times) times: \(problem.map { "\($0.kind): \($0.text)" } ?? "nothing is wrong")")
       if problem != nil { throw ExitCode.failure }
       return

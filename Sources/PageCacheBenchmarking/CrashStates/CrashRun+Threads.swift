@@ -42,6 +42,7 @@ extension CrashRun {
       begin: { [self] call -> (CrashCall, Int, CrashHold?) in
         world.breathe()
         return world.locked {
+          world.tell("\(call)")
           var hold: CrashHold?
           if call.kind == .writeAfter, let point = handles.points[call[4]] {
             hold = CrashHold(
@@ -53,7 +54,8 @@ extension CrashRun {
       },
       end: { [self] begun, outcome in
         let (end, isShared) = world.locked {
-          (world.moment, self.isShared(begun.0, from: begun.1, through: world.moment))
+          world.tell("\(begun.0): \(outcome)")
+          return (world.moment, self.isShared(begun.0, from: begun.1, through: world.moment))
         }
         note(
           CrashStep(
@@ -67,7 +69,10 @@ extension CrashRun {
     var search = CrashOrders(lists, meaning: meaning, first: world.locked { world.models.current })
     var images: [CrashImage] = []
     for file in 0..<CrashHistory.fileCount {
-      guard let handle = handles.openHandles(of: file).first else { return world.locked { world.setMoot() } }
+      guard let handle = handles.openHandles(of: file).first else {
+        images.append(world.locked { world.models.files[file].current })
+        continue
+      }
       let call = CrashCall(.read, handle, 0, CrashUnits.most)
       var outcome = handles.perform(call)
       // A read of a page may be what was to fail next.

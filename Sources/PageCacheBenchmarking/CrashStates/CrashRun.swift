@@ -13,9 +13,9 @@ final class CrashRun: @unchecked Sendable {
   /// Whether dirty bytes were thrown away, for which others may wait in vain.
   private var hasDiscarded = false
 
-  init(_ history: CrashHistory, cache: PageCache, number: UInt64, seed: UInt64, imagesMax: Int) {
+  init(_ history: CrashHistory, cache: PageCache, number: UInt64, seed: UInt64, imagesMax: Int, keepsEvents: Bool = false) {
     self.history = history
-    world = CrashWorld(history, number: number, seed: seed, imagesMax: imagesMax)
+    world = CrashWorld(history, number: number, seed: seed, imagesMax: imagesMax, keepsEvents: keepsEvents)
     handles = CrashHandles(cache, world)
     meaning = CrashMeaning(units: world.units)
   }
@@ -117,6 +117,7 @@ final class CrashRun: @unchecked Sendable {
 
   private func begin(_ call: CrashCall) -> Begun {
     world.locked {
+      world.tell("\(call)")
       let begun = Begun(
         call: call, moment: world.moment, models: world.models, fired: world.fired,
         failedFlushes: world.failedFlushes, refusals: world.refusals)
@@ -147,6 +148,7 @@ final class CrashRun: @unchecked Sendable {
 
   private func end(_ begun: Begun, _ outcome: CrashOutcome) {
     world.locked {
+      world.tell("\(begun.call): \(outcome)")
       defer {
         world.isBlind = false
         world.look()

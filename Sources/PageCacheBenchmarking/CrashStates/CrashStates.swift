@@ -41,7 +41,7 @@ package struct CrashStates {
       defer { number += 1 }
       let history = self.history(number)
       watch.note(history)
-      let (problem, images) = try host.run(history, seed: seed ^ number, imagesMax: imagesMax)
+      let (problem, images, _) = try host.run(history, seed: seed ^ number, imagesMax: imagesMax)
       report.histories += 1
       report.calls += history.callCount
       report.images += images
@@ -69,19 +69,22 @@ package struct CrashStates {
   }
 
   /// Does one history, again and again if threads meet in it.
-  /// - Returns: what is wrong, and how often it was of how many times.
-  package func replay(_ history: CrashHistory, times: Int) throws -> (problem: CrashProblem?, failures: Int) {
+  /// - Returns: what is wrong, how often it was of how many times, and what happened when it was first, or in the end.
+  package func replay(
+    _ history: CrashHistory, times: Int
+  ) throws -> (problem: CrashProblem?, failures: Int, events: [String]) {
     let host = try CrashHost()
     var first: CrashProblem?
     var failures = 0
+    var events: [String] = []
     for time in 0..<max(1, times) {
-      guard let problem = try host.run(history, seed: seed &+ UInt64(time), imagesMax: 4 * imagesMax).problem else {
-        continue
-      }
+      let run = try host.run(history, seed: seed &+ UInt64(time), imagesMax: 4 * imagesMax, keepsEvents: first == nil)
+      if first == nil { events = run.events }
+      guard let problem = run.problem else { continue }
       failures += 1
       if first == nil { first = problem }
     }
-    return (first, failures)
+    return (first, failures, events)
   }
 
   private func finding(
@@ -169,14 +172,14 @@ final class CrashHost {
   }
 
   func run(
-    _ history: CrashHistory, seed: UInt64, imagesMax: Int
-  ) throws -> (problem: CrashProblem?, images: Int) {
+    _ history: CrashHistory, seed: UInt64, imagesMax: Int, keepsEvents: Bool = false
+  ) throws -> (problem: CrashProblem?, images: Int, events: [String]) {
     count += 1
-    let run = CrashRun(history, cache: cache, number: count, seed: seed, imagesMax: imagesMax)
+    let run = CrashRun(history, cache: cache, number: count, seed: seed, imagesMax: imagesMax, keepsEvents: keepsEvents)
     let problem = run.run()
     // What a failure has left in it is not to be met again.
     if problem != nil { cache = try CrashHost.makeCache() }
-    return (problem, run.world.imageCount)
+    return (problem, run.world.imageCount, run.world.events)
   }
 }
 

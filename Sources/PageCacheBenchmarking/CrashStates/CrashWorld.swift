@@ -81,7 +81,11 @@ final class CrashWorld: @unchecked Sendable {
 
   /// While several threads are at it: those that have not ended, and what the stores could have left at some moments.
   private var activeThreads = 0
+  private var waitingThreads = 0
   private(set) var samples: [Sample] = []
+  /// What has happened, if that is wanted.
+  private(set) var events: [String] = []
+  private let keepsEvents: Bool
   private var shares: [(file: Int, unit: Int, moment: Int)] = []
 
   struct Sample: Sendable {
@@ -89,8 +93,9 @@ final class CrashWorld: @unchecked Sendable {
     let images: [[CrashImage]]
   }
 
-  init(_ history: CrashHistory, number: UInt64, seed: UInt64, imagesMax: Int) {
+  init(_ history: CrashHistory, number: UInt64, seed: UInt64, imagesMax: Int, keepsEvents: Bool = false) {
     self.number = number
+    self.keepsEvents = keepsEvents
     self.imagesMax = imagesMax
     abilities = history.abilities
     units = CrashUnits(cuts: history.cuts)
@@ -135,7 +140,14 @@ final class CrashWorld: @unchecked Sendable {
 
   func setMoot() { isMoot = true }
 
-  func record(_ change: CrashChange, in object: CrashObject) { object.record(change, at: moment) }
+  func tell(_ event: @autoclosure () -> String) {
+    if keepsEvents { events.append("\(moment)  \(event())") }
+  }
+
+  func record(_ change: CrashChange, in object: CrashObject) {
+    tell("    file \(object.number): \(change)")
+    object.record(change, at: moment)
+  }
 
   /// Whether a call of the store fails, and how.
   func fails(_ object: CrashObject, _ operation: CrashFault.Operation) -> CrashFault.Manner? {
@@ -146,6 +158,7 @@ final class CrashWorld: @unchecked Sendable {
       return nil
     }
     fired[file] += 1
+    tell("    file \(file): \(operation) fails")
     return faults[file].remove(at: place).manner
   }
 
@@ -162,6 +175,7 @@ final class CrashWorld: @unchecked Sendable {
     guard pages != 0, let oldest = object.lose(through: end, pages: pages) else { return }
     models.files[object.number].loosen()
     modelsVersion += 1
+    tell("    file \(object.number): is \(object.present)")
     // What was written before the last close is in no cache any more, and could not be written again.
     if oldest <= object.closedAt { isMoot = true }
   }
@@ -212,11 +226,15 @@ final class CrashWorld: @unchecked Sendable {
   func breathe() {
     monitor.lock()
     defer { monitor.unlock() }
-    guard activeThreads > 1 else { return }
-    let draw = random.next(below: 8)
-    guard draw < 5 else { return }
-    let wanted = moment + 1 + Int(draw)
+    // One goes on at least. Of those that do, some may wait for the ones that wait here: so none waits for long.
+    guard activeThreads > waitingThreads + 1 else { return }
+    let draw = Int(random.next(below: 12))
+    guard draw < 7 else { return }
+    // A few steps, or as many as they can take.
+    let wanted = draw < 5 ? moment + 1 + draw : moment + 12
     let end = monotonicNanoseconds() + 200_000
-    while moment < wanted, activeThreads > 1, monotonicNanoseconds() < end { monitor.wait(nanoseconds: 60_000) }
+    waitingThreads += 1
+    defer { waitingThreads -= 1 }
+    while moment < wanted, activeThreads > waitingThreads, monotonicNanoseconds() < end { monitor.wait(nanoseconds: 60_000) }
   }
 }

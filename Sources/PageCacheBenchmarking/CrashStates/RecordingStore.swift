@@ -154,7 +154,10 @@ final class RecordingStore: BackingStore {
   func flush(dataOnly: Bool) throws(StoreError) {
     world.breathe()
     defer { world.breathe() }
-    let end = world.locked { object.end }
+    let end = world.locked {
+      world.tell("    \(name): a flush begins")
+      return object.end
+    }
     world.breathe()
     try world.locked { () throws(StoreError) in
       if let manner = world.fails(object, .flush) {
@@ -162,6 +165,7 @@ final class RecordingStore: BackingStore {
         world.look()
         throw failure(.flush, nil, manner)
       }
+      world.tell("    \(name): the flush succeeds")
       object.flushed(through: end)
       world.look()
     }
