@@ -5,9 +5,10 @@ struct CrashStatesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "crash-states", abstract: "Try short histories of calls against all that a crash can leave.",
     discussion: """
-      A history is a few calls on two files, by one thread or by several at the same time, over stores that record what they are told, that can do more or less, \
-      and that fail. At every moment it is worked out what a crash could leave: any part of what no flush has covered. All of it, what calls return and what they read \
-      is judged by a plain model. A history that fails is made short and printed.
+      A history is a few calls on two files, by one thread or by several at the same time, over stores that record \
+      what they are told, that can do more or less, and that fail. At every moment it is worked out what a crash could \
+      leave: any part of what no flush has covered. All of it, what calls return and what they read is judged by a plain \
+      model. A history that fails is made short and printed.
       """)
 
   @Option(help: "Histories at most. (default: as many as the time allows)")

@@ -36,6 +36,9 @@ package struct CrashCall: Sendable, Equatable {
     case seekData, seekHole
     /// (handle), (handle, start, end)
     case invalidate
+    /// (handle, start, end, value): another program writes to the file, and the cache is told. Where nothing is dirty
+    /// and the files are shared with others.
+    case outside
     /// (handle)
     case close, discard, open
     /// (file): closes all of its handles, and opens them again.
@@ -78,7 +81,7 @@ package struct CrashCall: Sendable, Equatable {
     case .point, .invalidate, .close, .discard, .open, .reopen: 1
     case .resize, .sync, .seekData, .seekHole, .evict, .move, .refuse: 2
     case .read, .borrow, .append, .punch, .collapse, .insert, .flush: 3
-    case .write, .zero, .allocate, .fail: 4
+    case .write, .zero, .allocate, .fail, .outside: 4
     case .writeAfter, .clone, .copy, .exchange, .dedupe: 5
     }
   }

@@ -1,6 +1,7 @@
 /// One change of a file, as a store does it and as the model of a history has it.
 ///
-/// Bytes are written page by page, and a crash keeps any of them, in each page in their order. All else is structure: it is there in its order.
+/// Bytes are written page by page, and a crash keeps any of them, in each page in their order. All else is structure:
+/// it is there in its order.
 enum CrashChange: Sendable {
   /// A part of one page gets new bytes, and the file is at least so long.
   case bytes(page: Int, mask: PageState, value: PageState, end: Int)

@@ -2,8 +2,8 @@ import Primitives
 
 /// Draws histories from a seed.
 ///
-/// Each has a theme: a few kinds of calls that it is made of, and few places where they go. So the same pages are written, moved and synced several
-/// times in ten calls, which is where faults are.
+/// Each has a theme: a few kinds of calls that it is made of, and few places where they go. So the same pages are
+/// written, moved and synced several times in ten calls, which is where faults are.
 struct CrashGenerator {
   private var random: RandomWords
   private var sizes: [Int] = []
@@ -29,10 +29,12 @@ struct CrashGenerator {
     (.write, 20), (.append, 6), (.writeAfter, 8), (.point, 6), (.resize, 8), (.punch, 7), (.zero, 6), (.allocate, 3),
     (.collapse, 6), (.insert, 6), (.clone, 7), (.copy, 4), (.exchange, 5), (.dedupe, 3), (.sync, 12), (.flush, 8),
     (.seekData, 3), (.seekHole, 3), (.invalidate, 4), (.reopen, 6), (.close, 4), (.open, 4), (.discard, 2), (.read, 8),
-    (.borrow, 4), (.giveBack, 3), (.evict, 6), (.move, 2), (.reclaim, 2), (.fail, 10), (.refuse, 3), (.heal, 1),
+    (.borrow, 4), (.giveBack, 3), (.evict, 6), (.move, 2), (.reclaim, 2), (.outside, 2), (.fail, 10), (.refuse, 3),
+    (.heal, 1),
   ]
 
-  /// What is known to be delicate together: order between files; flushes that fail; what waits for a transfer; lengths; edges.
+  /// What is known to be delicate together: order between files; flushes that fail; what waits for a transfer;
+  /// lengths; edges.
   private static let themes: [[CrashCall.Kind]] = [
     [.writeAfter, .writeAfter, .point, .point, .write, .sync, .sync], [.writeAfter, .point, .reopen, .append, .sync],
     [.write, .append, .fail, .sync, .sync], [.write, .borrow, .evict, .fail, .sync, .punch],
@@ -63,6 +65,8 @@ struct CrashGenerator {
       default: return [base, base + 1]
       }
     }
+    history.isShared = chance(10)
+    if chance(6) { history.room = CrashHost.leastRoom + draw(24) }
     withFaults = chance(55)
     focus = draw(20)
     if chance(40) {
@@ -163,7 +167,8 @@ struct CrashGenerator {
       guard loans > 0 else { return nil }
       loans -= 1
       return CrashCall(kind)
-    case .write:
+    case .outside where isThreaded: return nil
+    case .write, .outside:
       sizes[file] = max(sizes[file], end)
       return CrashCall(kind, handle, start, end, next())
     case .writeAfter:
@@ -206,7 +211,8 @@ struct CrashGenerator {
     case .fail:
       guard withFaults else { return nil }
       let operation = [0, 1, 1, 2, 2, 2, 3, 4, 5][draw(9)]
-      return CrashCall(kind, file, operation, chance(60) ? 0 : draw(4), operation == 2 ? [0, 2, 2, 3][draw(4)] : draw(3))
+      return CrashCall(
+        kind, file, operation, chance(60) ? 0 : draw(4), operation == 2 ? [0, 2, 2, 3][draw(4)] : draw(3))
     case .refuse:
       guard withFaults else { return nil }
       return CrashCall(kind, file, start / 4)
@@ -215,7 +221,9 @@ struct CrashGenerator {
 
   private mutating func pair(_ kind: CrashCall.Kind, _ handle: Int, _ open: [Int]) -> CrashCall? {
     let file = CrashHistory.file(of: handle)
-    guard let other = self.handle(open, file: chance(75) ? 1 - file : file, writes: kind == .exchange) else { return nil }
+    guard let other = self.handle(open, file: chance(75) ? 1 - file : file, writes: kind == .exchange) else {
+      return nil
+    }
     let source = CrashHistory.file(of: other)
     let first = kind == .exchange || kind == .dedupe ? file : source
     let size = sizes[first]
@@ -223,7 +231,8 @@ struct CrashGenerator {
     // Most within the file, and of whole pages.
     var start = min(range(first).lowerBound, size - 1)
     if chance(70) { start = start / 4 * 4 }
-    let end = chance(25) ? size : min(chance(90) ? size : size + 4, start + (chance(60) ? 4 * (1 + draw(3)) : 1 + draw(8)))
+    let end =
+      chance(25) ? size : min(chance(90) ? size : size + 4, start + (chance(60) ? 4 * (1 + draw(3)) : 1 + draw(8)))
     let there = 4 * draw(6) + start % 4
     guard end > start, there + end - start <= 48 else { return nil }
     if kind == .clone || kind == .copy { sizes[file] = max(sizes[file], there + end - start) }

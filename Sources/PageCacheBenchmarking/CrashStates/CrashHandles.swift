@@ -1,7 +1,8 @@
 import PageCache
 import Primitives
 
-/// The handles of one history, and what a call comes to by them. Handles are opened and closed while one thread is at it only.
+/// The handles of one history, and what a call comes to by them. Handles are opened and closed while one thread is at
+/// it only.
 final class CrashHandles: @unchecked Sendable {
   let cache: PageCache
   let world: CrashWorld
@@ -22,12 +23,14 @@ final class CrashHandles: @unchecked Sendable {
     (0..<CrashHistory.handleCount).filter { CrashHistory.file(of: $0) == file && isOpen($0) }
   }
 
-  func open(_ handle: Int) -> CrashOutcome {
+  func open(_ handle: Int, isShared: Bool) -> CrashOutcome {
     guard handles[handle] == nil else { return .skipped }
     let store = RecordingStore(world, file: CrashHistory.file(of: handle))
+    let ownership: PageCache.Ownership = isShared ? .external : .exclusive
     let options: PageCache.OpenOptions =
       CrashHistory.isReader(handle)
-      ? .init() : .readWrite(durability: CrashHistory.isThrough(handle) ? .writeThrough : .writeBack)
+      ? .init(ownership: ownership)
+      : .readWrite(durability: CrashHistory.isThrough(handle) ? .writeThrough : .writeBack, ownership: ownership)
     do throws(CacheError) {
       handles[handle] = try cache.open(store: store, options)
       return .done
@@ -109,6 +112,13 @@ final class CrashHandles: @unchecked Sendable {
     case .flush: try file.flush(range)
     case .seekData: return place(try file.seekData(from: units.byte(call[1])))
     case .seekHole: return place(try file.seekHole(from: units.byte(call[1])))
+    case .outside:
+      guard world.writeFromOutside(call) else { return .skipped }
+      do throws(CacheError) { try file.invalidate() } catch {
+        // The bytes are there, and what the cache shows of them is not known.
+        world.locked { world.setMoot() }
+        throw error
+      }
     case .invalidate: try file.invalidate(call.arguments.count > 2 ? range : nil)
     case .evict: _ = file.evict(page: UInt64(call[1]))
     case .move: _ = file.move(page: UInt64(call[1]))

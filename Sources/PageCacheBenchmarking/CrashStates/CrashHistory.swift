@@ -1,7 +1,8 @@
-/// A short program: what the stores can do, what the files are like at first, what one thread does, and what others do then at the same time.
+/// A short program: what the stores can do, what the files are like at first, what one thread does, and what others
+/// do then at the same time.
 ///
-/// As text, `caps=CPZ cuts=1,100,255 sizes=8,13 open=013 | write(1,0,4,40); sync(0,0) | punch(0,1,9) / sync(1,1)`: what is there at first, the calls of
-/// one thread, and those of several, one list for each.
+/// As text, `caps=CPZ cuts=1,100,255 sizes=8,13 open=013 | write(1,0,4,40); sync(0,0) | punch(0,1,9) / sync(1,1)`:
+/// what is there at first, the calls of one thread, and those of several, one list for each.
 package struct CrashHistory: Sendable, Equatable {
   /// What a store can do besides reading, writing, flushing and resizing.
   struct Abilities: OptionSet, Sendable {
@@ -39,6 +40,10 @@ package struct CrashHistory: Sendable, Equatable {
   var cuts = [1, 100, 255]
   /// Units of each file.
   var sizes = [8, 8]
+  /// Whether others may write to the files: `.external` ownership.
+  var isShared = false
+  /// Pages that may be owed to stores; nil for enough. With few, the background writes back.
+  var room: Int?
   /// Handles that are open at first.
   var open: [Int] = [0, 1, 3, 4]
   /// What one thread does.
@@ -66,6 +71,7 @@ extension CrashHistory: CustomStringConvertible {
     let head =
       "caps=\(caps) cuts=\(cuts.map(String.init).joined(separator: ","))"
       + " sizes=\(sizes.map(String.init).joined(separator: ",")) open=\(open.map(String.init).joined())"
+      + (isShared ? " shared=1" : "") + (room.map { " room=\($0)" } ?? "")
     let lists = ([calls] + threads).map { $0.map(\.description).joined(separator: "; ") }
     return threads.isEmpty
       ? "\(head) | \(lists[0])" : "\(head) | \(lists[0]) | \(lists.dropFirst().joined(separator: " / "))"
@@ -99,6 +105,10 @@ extension CrashHistory: CustomStringConvertible {
         let handles = pair[1].map { $0.wholeNumberValue ?? -1 }
         guard handles.allSatisfy({ (0..<Self.handleCount).contains($0) }) else { return nil }
         open = handles
+      case "shared": isShared = pair[1] == "1"
+      case "room":
+        guard let number = numbers.first, (CrashHost.leastRoom...1000).contains(number) else { return nil }
+        room = number
       default: return nil
       }
     }

@@ -34,7 +34,7 @@ struct CrashMeaning: Sendable {
     let file = call.kind == .reopen ? call[0] : CrashHistory.file(of: call.handle)
     let image = files[min(file, files.count - 1)]
     switch call.kind {
-    case .write, .writeAfter:
+    case .write, .writeAfter, .outside:
       return [(file, CrashChange.writing(call.units) { _ in UInt8(truncatingIfNeeded: call[3]) })]
     case .append:
       if case .count(let place)? = outcome, place != image.size { return nil }
@@ -76,7 +76,8 @@ struct CrashMeaning: Sendable {
 
   static func changesFiles(_ kind: CrashCall.Kind) -> Bool {
     switch kind {
-    case .write, .writeAfter, .append, .resize, .punch, .zero, .allocate, .collapse, .insert, .clone, .copy, .exchange:
+    case .write, .writeAfter, .outside, .append, .resize, .punch, .zero, .allocate, .collapse, .insert, .clone, .copy,
+      .exchange:
       true
     default: false
     }

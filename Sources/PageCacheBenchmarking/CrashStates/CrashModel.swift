@@ -1,7 +1,7 @@
 /// What a crash may leave of one file: a plain description of P7, without cache and store.
 ///
-/// The file holds what was synced, and of what was done since then any part: of the bytes each page for itself, in a state that the page has had; of the
-/// structure, what was done first.
+/// The file holds what was synced, and of what was done since then any part: of the bytes each page for itself, in a
+/// state that the page has had; of the structure, what was done first.
 struct CrashModel: Sendable {
   struct Entry: Sendable {
     let change: CrashChange
@@ -9,7 +9,8 @@ struct CrashModel: Sendable {
     var isThrough: Bool?
     /// When the call had returned: `Int.max` if it has not.
     var end = Int.max
-    /// Whether the call that made it is a collapse or an insertion that has returned: what lies behind was made durable before.
+    /// Whether the call that made it is a collapse or an insertion that has returned: what lies behind was made
+    /// durable before.
     var settlesBehind = false
   }
 
@@ -21,7 +22,8 @@ struct CrashModel: Sendable {
   private(set) var log: [Entry] = []
   /// All that had returned before this moment has been synced.
   private(set) var safe = 0
-  /// The store has lost bytes that it had: what was written to a page later may be there without them, until they are given to it again.
+  /// The store has lost bytes that it had: what was written to a page later may be there without them, until they are
+  /// given to it again.
   private(set) var isLoose = false
   /// Dirty bytes have been discarded, and nothing is said of crashes until the next sync.
   private(set) var isUnknown = false
@@ -69,7 +71,8 @@ struct CrashModel: Sendable {
   }
 
   /// Whether a crash may leave an image.
-  /// - Parameter since: what had returned before this moment must be there as well: what a durability point covers, of which something is there that waited
+  /// - Parameter since: what had returned before this moment must be there as well: what a durability point covers,
+  ///   of which something is there that waited
   ///   for it.
   func allows(_ image: CrashImage, since: Int = 0) -> Bool {
     if isUnknown { return true }
@@ -94,7 +97,8 @@ struct CrashModel: Sendable {
         if entry.end < safe { least = count }
       }
     }
-    // Where some bytes of a page wait in the cache and others go to the store at once, a crash may keep those alone: a state that the page never had.
+    // Where some bytes of a page wait in the cache and others go to the store at once, a crash may keep those alone:
+    // a state that the page never had.
     var mixed = through & back
     if isShifted && mixed != 0 || isLoose { mixed = .max }
     var kept = count
@@ -212,7 +216,8 @@ private struct Judge {
     let touched = entry.change.touched
     switch entry.change {
     case .grow: return
-    // And where the store ends before the file does, there is nothing to be cleared or cut, and nothing for later bytes to wait for.
+    // And where the store ends before the file does, there is nothing to be cleared or cut, and nothing for later
+    // bytes to wait for.
     case .clear, .cut:
       entry.change.apply(to: &state)
       uncleared |= touched

@@ -53,8 +53,9 @@ final class CrashObject: @unchecked Sendable {
     version += 1
   }
 
-  /// A flush has failed, and the bytes of some pages are lost that it should have made durable: reads find what was there before. Structure is not lost,
-  /// nor is what a file system had to write before it changed the structure; nor pages that were written to while the flush was under way.
+  /// A flush has failed, and the bytes of some pages are lost that it should have made durable: reads find what was
+  /// there before. Structure is not lost, nor is what a file system had to write before it changed the structure; nor
+  /// pages that were written to while the flush was under way.
   /// - Parameters:
   ///   - end: entries when the flush began.
   ///   - pages: which, of those that can be.
@@ -100,8 +101,9 @@ extension CrashObject {
 
   /// Images that a crash can leave now: the durable one, the present one, and others, all of them if they are few.
   ///
-  /// Of the structure, a prefix is there; of the bytes of each page, a prefix, which has all that was written to the page before some structure that is there
-  /// and that the file system had to keep in order, and nothing that was written to it after what is not there.
+  /// Of the structure, a prefix is there; of the bytes of each page, a prefix, which has all that was written to the
+  /// page before some structure that is there and that the file system had to keep in order, and nothing that was
+  /// written to it after what is not there.
   func images(atMost most: Int, _ random: inout RandomWords) -> [CrashImage] {
     guard !log.isEmpty else { return [durable] }
     var images: [CrashImage] = []
@@ -144,8 +146,8 @@ extension CrashObject {
     return images
   }
 
-  /// For each page, the places between which its bytes may be there or not: behind the last structure that forces what came before, up to the first that is
-  /// missing.
+  /// For each page, the places between which its bytes may be there or not: behind the last structure that forces
+  /// what came before, up to the first that is missing.
   private func bounds(_ kept: Int) -> (first: [Int], end: [Int]) {
     var first = [Int](repeating: 0, count: 16)
     var end = [Int](repeating: log.count, count: 16)

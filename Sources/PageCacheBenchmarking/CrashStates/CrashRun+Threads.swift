@@ -63,8 +63,8 @@ extension CrashRun {
       })
   }
 
-  /// Finds the orders of the calls that explain what they came to, and what the files are in the end; then whether some of them explain what a crash could have
-  /// left at each moment.
+  /// Finds the orders of the calls that explain what they came to, and what the files are in the end; then whether
+  /// some of them explain what a crash could have left at each moment.
   private func judge(_ lists: [[CrashStep]]) {
     var search = CrashOrders(lists, meaning: meaning, first: world.locked { world.models.current })
     var images: [CrashImage] = []

@@ -13,7 +13,9 @@ final class CrashRun: @unchecked Sendable {
   /// Whether dirty bytes were thrown away, for which others may wait in vain.
   private var hasDiscarded = false
 
-  init(_ history: CrashHistory, cache: PageCache, number: UInt64, seed: UInt64, imagesMax: Int, keepsEvents: Bool = false) {
+  init(
+    _ history: CrashHistory, cache: PageCache, number: UInt64, seed: UInt64, imagesMax: Int, keepsEvents: Bool = false
+  ) {
     self.history = history
     world = CrashWorld(history, number: number, seed: seed, imagesMax: imagesMax, keepsEvents: keepsEvents)
     handles = CrashHandles(cache, world)
@@ -70,7 +72,7 @@ final class CrashRun: @unchecked Sendable {
           _ = walk([CrashCall(.open, handle)], from: 0, stops: stops, begin: begin, end: end)
         }
       case .borrow: next = lend(call, calls, next, stops, begin, end)
-      case .open: end(begin(call), handles.open(call.handle))
+      case .open: end(begin(call), handles.open(call.handle, isShared: history.isShared))
       case .close: end(begin(call), handles.close(call.handle, discarding: false))
       case .discard: end(begin(call), handles.close(call.handle, discarding: true))
       default: end(begin(call), handles.perform(call))
@@ -96,7 +98,9 @@ final class CrashRun: @unchecked Sendable {
         end(token, handles.values(first, from: call[1]))
         resume = walk(calls, from: next, stops: stops, begin: begin, end: end)
         let last = copy(bytes)
-        if first != last { world.locked { world.note("loan", "the bytes of \(call) have changed while they were lent") } }
+        if first != last {
+          world.locked { world.note("loan", "the bytes of \(call) have changed while they were lent") }
+        }
       }
     } catch let error as CacheError {
       end(token, .threw(error))
@@ -162,7 +166,9 @@ final class CrashRun: @unchecked Sendable {
           "result of \(begun.call.kind.rawValue)",
           "\(begun.call) came to \(outcome), the files being \(before.map(\.description).joined(separator: "; "))")
       }
-      if isShared(begun.call, from: begun.moment, through: world.moment) { changes = CrashMeaning.shared(changes, before) }
+      if isShared(begun.call, from: begun.moment, through: world.moment) {
+        changes = CrashMeaning.shared(changes, before)
+      }
       world.models = begun.models
       world.models.holds = holds
       for file in isLoose.indices where isLoose[file] { world.models.files[file].loosen() }
@@ -251,7 +257,9 @@ final class CrashRun: @unchecked Sendable {
       if !object.durable.reads(as: world.models.files[file].current) {
         world.note(
           "sync",
-          "\(call) succeeded, and the store safely has \(object.durable) where readers see \(world.models.files[file].current)")
+          "\(call) succeeded, and the store safely has \(object.durable) where readers see "
+            + "\(world.models.files[file].current)"
+        )
       }
     case .flush where isDone: settle(call, file, begun)
     case .close where isClosed && handles.openHandles(of: file).isEmpty:
@@ -271,7 +279,9 @@ final class CrashRun: @unchecked Sendable {
   private func settle(_ call: CrashCall, _ file: Int, _ begun: Begun) {
     guard call.units.lowerBound < min(call.units.upperBound, world.models.files[file].current.size) else { return }
     var pages: UInt16 = 0
-    for page in call.units.lowerBound / 4...(call.units.upperBound - 1) / 4 where page < 16 { pages |= 1 << UInt16(page) }
+    for page in call.units.lowerBound / 4...(call.units.upperBound - 1) / 4 where page < 16 {
+      pages |= 1 << UInt16(page)
+    }
     let size = min(call.units.upperBound, world.models.files[file].current.size)
     world.models.files[file].begin([.settle(pages: pages, size: size)], isThrough: nil)
     world.models.files[file].finish(1, at: world.moment)
@@ -286,7 +296,8 @@ final class CrashRun: @unchecked Sendable {
     for page in 0..<CrashUnits.pagesMax
     where world.refusedPages[file] & 1 << UInt16(page) == 0 && object.present.pages[page] != current.pages[page] {
       return world.note(
-        "stops", "\(begun.call): the store refuses some pages, and page \(page), which it does not refuse, was not written")
+        "stops",
+        "\(begun.call): the store refuses some pages, and page \(page), which it does not refuse, was not written")
     }
   }
 

@@ -4,7 +4,8 @@ import Primitives
 struct CrashShrinker {
   /// Tries no more after this long.
   var seconds = 20.0
-  /// Runs that must all go well before a history counts as one that does not fail: where threads meet, failing is a matter of chance.
+  /// Runs that must all go well before a history counts as one that does not fail: where threads meet, failing is a
+  /// matter of chance.
   var repetitions = 1
 
   /// - Parameter fails: what is wrong with a history, if anything is.
@@ -57,7 +58,11 @@ struct CrashShrinker {
     for place in history.open.indices where history.open.count > 1 { add { $0.open.remove(at: place) } }
     for (_, ability) in CrashHistory.Abilities.letters { add { $0.abilities.remove(ability) } }
     add { $0.cuts = [64, 128, 192] }
-    for file in history.sizes.indices { for size in [0, 4, 8] where size < history.sizes[file] { add { $0.sizes[file] = size } } }
+    add { $0.isShared = false }
+    add { $0.room = nil }
+    for file in history.sizes.indices {
+      for size in [0, 4, 8] where size < history.sizes[file] { add { $0.sizes[file] = size } }
+    }
     for call in history.calls.indices {
       for simpler in Self.simpler(history.calls[call]) { add { $0.calls[call] = simpler } }
     }
@@ -77,7 +82,7 @@ struct CrashShrinker {
       if other != call { all.append(other) }
     }
     switch call.kind {
-    case .write, .writeAfter, .read, .punch, .zero, .allocate, .flush, .borrow:
+    case .write, .writeAfter, .outside, .read, .punch, .zero, .allocate, .flush, .borrow:
       let (start, end) = (call[1], call[2])
       // To whole pages, then towards the start.
       if start % 4 != 0 { set([1: start / 4 * 4]) }

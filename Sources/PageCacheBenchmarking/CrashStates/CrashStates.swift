@@ -1,7 +1,8 @@
 import PageCache
 import Primitives
 
-/// Short histories of calls, each of them judged by what it could leave behind after a crash at any moment, what it reads, and what it says.
+/// Short histories of calls, each of them judged by what it could leave behind after a crash at any moment, what it
+/// reads, and what it says.
 package struct CrashStates {
   /// Histories; nil for as many as the time allows.
   package var histories: Int?
@@ -31,7 +32,7 @@ package struct CrashStates {
     let start = monotonicNanoseconds()
     let end = start + UInt64(seconds * 1e9)
     var told = start
-    let host = try CrashHost()
+    let host = CrashHost()
     let watch = CrashWatch()
     watch.note(history(first))
     watch.watch(hangs)
@@ -73,7 +74,7 @@ package struct CrashStates {
   package func replay(
     _ history: CrashHistory, times: Int
   ) throws -> (problem: CrashProblem?, failures: Int, events: [String]) {
-    let host = try CrashHost()
+    let host = CrashHost()
     var first: CrashProblem?
     var failures = 0
     var events: [String] = []
@@ -152,34 +153,6 @@ package struct CrashStatesReport: Sendable {
       "\(histories) histories of \(calls) calls in \(Int(seconds)) s, \(rate) a second; \(images) images; "
         + "\(failures) failures of \(findings.count) kinds"
     ] + findings.sorted { $0.count > $1.count }.map { "  \($0.count) x \($0.finding.kind)" }
-  }
-}
-
-/// The cache in which histories are done, one after the other.
-final class CrashHost {
-  private var cache: PageCache
-  private var count: UInt64 = 0
-
-  init() throws { cache = try CrashHost.makeCache() }
-
-  private static func makeCache() throws -> PageCache {
-    var configuration = PageCache.Configuration(
-      memoryLimit: 1 << 20, folioOrders: 0...0, maximumAtomicLength: CrashUnits.pagesMax * CrashUnits.pageByteCount,
-      writeBackAge: .seconds(3600), readAheadLength: 0)
-    configuration.frameShift = CrashUnits.pageShift
-    configuration.fanOutShift = 2
-    return try PageCache(configuration)
-  }
-
-  func run(
-    _ history: CrashHistory, seed: UInt64, imagesMax: Int, keepsEvents: Bool = false
-  ) throws -> (problem: CrashProblem?, images: Int, events: [String]) {
-    count += 1
-    let run = CrashRun(history, cache: cache, number: count, seed: seed, imagesMax: imagesMax, keepsEvents: keepsEvents)
-    let problem = run.run()
-    // What a failure has left in it is not to be met again.
-    if problem != nil { cache = try CrashHost.makeCache() }
-    return (problem, run.world.imageCount, run.world.events)
   }
 }
 

@@ -1,8 +1,8 @@
 /// How a history divides the pages of its files: four *units* a page, each of which has one byte value throughout.
 ///
-/// A history names offsets and sizes by units. So a page is four bytes to the model, a file is sixty at most, and two states are compared in
-/// a few instructions; while the cache works on real bytes, with lengths that are not round. Every write has a value of its own, so a
-/// unit tells which write it comes from.
+/// A history names offsets and sizes by units. So a page is four bytes to the model, a file is sixty at most, and two
+/// states are compared in a few instructions; while the cache works on real bytes, with lengths that are not round.
+/// Every write has a value of its own, so a unit tells which write it comes from.
 package struct CrashUnits: Sendable, Equatable {
   /// Pages are as small as the cache can have them, so that short histories cross many of their edges.
   static let pageShift = 8
@@ -45,7 +45,8 @@ typealias PageState = UInt32
 extension PageState {
   /// The bits of some units of a page.
   static func mask(_ units: Range<Int>) -> PageState {
-    PageState(truncatingIfNeeded: (UInt64(1) << UInt64(8 * units.upperBound)) - (UInt64(1) << UInt64(8 * units.lowerBound)))
+    PageState(
+      truncatingIfNeeded: (UInt64(1) << UInt64(8 * units.upperBound)) - (UInt64(1) << UInt64(8 * units.lowerBound)))
   }
 
   /// All units of one value.

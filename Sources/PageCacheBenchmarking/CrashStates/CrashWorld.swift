@@ -30,7 +30,8 @@ struct CrashModels: Sendable {
       for image in images[file] where !model.allows(image) {
         return CrashProblem(
           kind: "crash",
-          text: "a crash can leave file \(file) as \(image), after \(model.base) was safe; readers see \(model.current)")
+          text: "a crash can leave file \(file) as \(image), after \(model.base) was safe; readers see \(model.current)"
+        )
       }
     }
     for hold in holds {
@@ -53,6 +54,7 @@ final class CrashWorld: @unchecked Sendable {
   let number: UInt64
   let abilities: CrashHistory.Abilities
   let units: CrashUnits
+  private let isShared: Bool
   let objects: [CrashObject]
   private let monitor = Monitor()
 
@@ -98,6 +100,7 @@ final class CrashWorld: @unchecked Sendable {
     self.keepsEvents = keepsEvents
     self.imagesMax = imagesMax
     abilities = history.abilities
+    isShared = history.isShared
     units = CrashUnits(cuts: history.cuts)
     objects = (0..<CrashHistory.fileCount).map { CrashObject(number: $0, history.firstImage($0)) }
     models = CrashModels(files: objects.map { CrashModel($0.present) })
@@ -190,7 +193,8 @@ final class CrashWorld: @unchecked Sendable {
     }
   }
 
-  /// Looks at what a crash could leave now: judges it at once, or keeps it until it is known what the threads have done.
+  /// Looks at what a crash could leave now: judges it at once, or keeps it until it is known what the threads have
+  /// done.
   func look() {
     guard problem == nil, !isMoot, !isBlind else { return }
     if activeThreads > 0 {
@@ -209,6 +213,20 @@ final class CrashWorld: @unchecked Sendable {
     }
     modelsLookedAt = modelsVersion
     if let problem = models.problem(images) { note(problem) }
+  }
+
+  /// Another program writes to a file, if it can be told what comes of it. Without the lock.
+  func writeFromOutside(_ call: CrashCall) -> Bool {
+    locked {
+      let file = CrashHistory.file(of: call.handle)
+      // The call itself is all that may be under way.
+      let pages = models.files[file].log.filter { $0.end != .max }
+      guard isShared, activeThreads == 0, pages.isEmpty, problem == nil else { return false }
+      for change in CrashChange.writing(call.units, { _ in UInt8(truncatingIfNeeded: call[3]) }) {
+        record(change, in: objects[file])
+      }
+      return true
+    }
   }
 
   // MARK: Several threads
@@ -235,6 +253,8 @@ final class CrashWorld: @unchecked Sendable {
     let end = monotonicNanoseconds() + 200_000
     waitingThreads += 1
     defer { waitingThreads -= 1 }
-    while moment < wanted, activeThreads > waitingThreads, monotonicNanoseconds() < end { monitor.wait(nanoseconds: 60_000) }
+    while moment < wanted, activeThreads > waitingThreads, monotonicNanoseconds() < end {
+      monitor.wait(nanoseconds: 60_000)
+    }
   }
 }

@@ -124,7 +124,8 @@ final class RecordingStore: BackingStore {
   /// What a write comes to in units, each of which must be of one value.
   private func taken(_ request: StoreWriteRequest) -> Result<[CrashChange], Problem> {
     let range = request.range
-    guard let first = units.unit(range.lowerBound), let end = units.unit(range.upperBound), end <= CrashUnits.most else {
+    guard let first = units.unit(range.lowerBound), let end = units.unit(range.upperBound), end <= CrashUnits.most
+    else {
       return .failure(Problem(text: "bytes \(range), which no call has written so"))
     }
     var values: [UInt8] = []
@@ -133,7 +134,9 @@ final class RecordingStore: BackingStore {
     var position = range.lowerBound
     var isFirst = true
     for number in unsafe request.segments.indices {
-      for unsafe byte in unsafe request.segments[number] {
+      let segment = unsafe request.segments[number]
+      for place in 0..<segment.count {
+        let byte = unsafe segment[place]
         if position == unitEnd {
           unit += 1
           unitEnd = units.byte(unit + 1)
@@ -218,7 +221,8 @@ final class RecordingStore: BackingStore {
         throw failure(change.operation, range, .system(.invalidArgument))
       }
       let size = object.present.size
-      // The rest of the last page belongs to what reaches past the end. What ends with the file may be an edge of that page, or all of it.
+      // The rest of the last page belongs to what reaches past the end. What ends with the file may be an edge of
+      // that page, or all of it.
       let reach = end > size || end == size && abilities.contains(.wholeEnd) ? (size + 3) / 4 * 4 : size
       let part = first < size ? first..<(end < size ? end : reach) : first..<first
       let isWhole = first % 4 == 0 && end % 4 == 0
