@@ -116,7 +116,7 @@ final class CrashHandles: @unchecked Sendable {
       guard world.writeFromOutside(call) else { return .skipped }
       do throws(CacheError) { try file.invalidate() } catch {
         // The bytes are there, and what the cache shows of them is not known.
-        world.locked { world.setMoot() }
+        world.locked { world.exclude(.refusedInvalidation) }
         throw error
       }
     case .invalidate: try file.invalidate(call.arguments.count > 2 ? range : nil)

@@ -5,6 +5,18 @@ final class CrashHost {
   private var caches: [Int?: PageCache] = [:]
   private var count: UInt64 = 0
 
+  /// What is wrong with the stores.
+  private let plant: CrashPlant
+
+  struct Result {
+    let problem: CrashProblem?
+    let images: Int
+    let exclusion: CrashExclusion?
+    let events: [String]
+  }
+
+  init(plant: CrashPlant = .none) { self.plant = plant }
+
   /// Fewer pages than this may not be owed: one call must be served.
   static let leastRoom = 4
 
@@ -26,7 +38,7 @@ final class CrashHost {
 
   func run(
     _ history: CrashHistory, seed: UInt64, imagesMax: Int, keepsEvents: Bool = false
-  ) throws -> (problem: CrashProblem?, images: Int, events: [String]) {
+  ) throws -> Result {
     count += 1
     let cache: PageCache
     if let known = caches[history.room] {
@@ -38,10 +50,11 @@ final class CrashHost {
       caches[history.room] = cache
     }
     let run = CrashRun(
-      history, cache: cache, number: count, seed: seed, imagesMax: imagesMax, keepsEvents: keepsEvents)
+      history, cache: cache, number: count, seed: seed, imagesMax: imagesMax, keepsEvents: keepsEvents, plant: plant)
     let problem = run.run()
     // What a failure has left in it is not to be met again.
     if problem != nil { caches[history.room] = nil }
-    return (problem, run.world.imageCount, run.world.events)
+    return Result(
+      problem: problem, images: run.world.imageCount, exclusion: run.world.exclusion, events: run.world.events)
   }
 }

@@ -203,7 +203,8 @@ private struct Judge {
       for page in 0..<CrashUnits.pagesMax where pages & 1 << UInt16(page) != 0 { compare(page) }
     case .cut(let size):
       for page in size / 4..<CrashUnits.pagesMax { compare(page) }
-      sizes = 1 << UInt64(size)
+      // Or less, if what made the file longer before is not there.
+      sizes = sizes & ((1 << UInt64(size)) - 1) | 1 << UInt64(size)
     case .collapse(let first, _), .insert(let first, _):
       for page in first..<CrashUnits.pagesMax { compare(page) }
       sizes = 1 << UInt64(state.size)

@@ -90,7 +90,7 @@ extension CrashRun {
     search.run(last: images)
     world.locked {
       if search.orders.isEmpty {
-        if search.isCutShort { return world.setMoot() }
+        if search.isCutShort { return world.exclude(.tooManyOrders) }
         return world.note("no order", "no order of the calls explains " + explain(lists, images))
       }
       judgeSamples(search, lists, images)

@@ -14,10 +14,12 @@ final class CrashRun: @unchecked Sendable {
   private var hasDiscarded = false
 
   init(
-    _ history: CrashHistory, cache: PageCache, number: UInt64, seed: UInt64, imagesMax: Int, keepsEvents: Bool = false
+    _ history: CrashHistory, cache: PageCache, number: UInt64, seed: UInt64, imagesMax: Int, keepsEvents: Bool = false,
+    plant: CrashPlant = .none
   ) {
     self.history = history
-    world = CrashWorld(history, number: number, seed: seed, imagesMax: imagesMax, keepsEvents: keepsEvents)
+    world = CrashWorld(
+      history, number: number, seed: seed, imagesMax: imagesMax, keepsEvents: keepsEvents, plant: plant)
     handles = CrashHandles(cache, world)
     meaning = CrashMeaning(units: world.units)
   }

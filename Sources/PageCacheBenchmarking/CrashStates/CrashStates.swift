@@ -19,6 +19,8 @@ package struct CrashStates {
   package var shrinkSeconds = 20.0
   /// Kinds of failures that are passed over.
   package var ignored: [String] = []
+  /// What is wrong with the stores.
+  package var plant = CrashPlant.none
   /// Kinds of calls that are left out.
   package var without: Set<CrashCall.Kind> = []
   /// Told of a history that has not ended after a minute, on a thread of its own.
@@ -32,7 +34,7 @@ package struct CrashStates {
     let start = monotonicNanoseconds()
     let end = start + UInt64(seconds * 1e9)
     var told = start
-    let host = CrashHost()
+    let host = CrashHost(plant: plant)
     let watch = CrashWatch()
     watch.note(history(first))
     watch.watch(hangs)
@@ -42,11 +44,12 @@ package struct CrashStates {
       defer { number += 1 }
       let history = self.history(number)
       watch.note(history)
-      let (problem, images, _) = try host.run(history, seed: seed ^ number, imagesMax: imagesMax)
+      let result = try host.run(history, seed: seed ^ number, imagesMax: imagesMax)
       report.histories += 1
       report.calls += history.callCount
-      report.images += images
-      if let problem, !ignored.contains(problem.kind) {
+      report.images += result.images
+      if let exclusion = result.exclusion { report.excluded[exclusion, default: 0] += 1 }
+      if let problem = result.problem, !ignored.contains(problem.kind) {
         report.failures += 1
         let finding = try self.finding(number, history, problem, host, watch)
         if report.add(finding) { found(finding) }
@@ -74,7 +77,7 @@ package struct CrashStates {
   package func replay(
     _ history: CrashHistory, times: Int
   ) throws -> (problem: CrashProblem?, failures: Int, events: [String]) {
-    let host = CrashHost()
+    let host = CrashHost(plant: plant)
     var first: CrashProblem?
     var failures = 0
     var events: [String] = []
@@ -133,6 +136,8 @@ package struct CrashStatesReport: Sendable {
   package var calls = 0
   package var images = 0
   package var failures = 0
+  /// Histories that were judged in part only, and why.
+  package var excluded: [CrashExclusion: Int] = [:]
   package var seconds = 0.0
   /// One finding of each kind, and how many there were.
   package private(set) var findings: [(finding: CrashFinding, count: Int)] = []
@@ -152,7 +157,10 @@ package struct CrashStatesReport: Sendable {
     return [
       "\(histories) histories of \(calls) calls in \(Int(seconds)) s, \(rate) a second; \(images) images; "
         + "\(failures) failures of \(findings.count) kinds"
-    ] + findings.sorted { $0.count > $1.count }.map { "  \($0.count) x \($0.finding.kind)" }
+    ]
+      + CrashExclusion.allCases.compactMap { exclusion in
+        excluded[exclusion].map { "  \($0) judged up to where \(exclusion.reason)" }
+      } + findings.sorted { $0.count > $1.count }.map { "  \($0.count) x \($0.finding.kind)" }
   }
 }
 

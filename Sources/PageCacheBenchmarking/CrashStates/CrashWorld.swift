@@ -55,6 +55,7 @@ final class CrashWorld: @unchecked Sendable {
   let abilities: CrashHistory.Abilities
   let units: CrashUnits
   private let isShared: Bool
+  let plant: CrashPlant
   let objects: [CrashObject]
   private let monitor = Monitor()
 
@@ -62,8 +63,9 @@ final class CrashWorld: @unchecked Sendable {
   private(set) var moment = 0
   var models: CrashModels
   private(set) var problem: CrashProblem?
-  /// Nothing more can be said: what the cache does not promise to keep was lost.
-  private(set) var isMoot = false
+  /// Why nothing more can be said, if so.
+  private(set) var exclusion: CrashExclusion?
+  var isMoot: Bool { exclusion != nil }
   /// No images are looked at: what is under way may leave others.
   var isBlind = false
   private var random: RandomWords
@@ -73,6 +75,8 @@ final class CrashWorld: @unchecked Sendable {
   private(set) var fired: [Int]
   private(set) var failedFlushes: [Int]
   private(set) var refusals: [Int]
+  /// When others last wrote to each file.
+  private var outsideAt: [Int]
   /// What was looked at last.
   private var lookedAt: [Int]
   private var modelsLookedAt = -1
@@ -95,9 +99,13 @@ final class CrashWorld: @unchecked Sendable {
     let images: [[CrashImage]]
   }
 
-  init(_ history: CrashHistory, number: UInt64, seed: UInt64, imagesMax: Int, keepsEvents: Bool = false) {
+  init(
+    _ history: CrashHistory, number: UInt64, seed: UInt64, imagesMax: Int, keepsEvents: Bool = false,
+    plant: CrashPlant = .none
+  ) {
     self.number = number
     self.keepsEvents = keepsEvents
+    self.plant = plant
     self.imagesMax = imagesMax
     abilities = history.abilities
     isShared = history.isShared
@@ -111,6 +119,7 @@ final class CrashWorld: @unchecked Sendable {
     fired = none
     failedFlushes = none
     refusals = none
+    outsideAt = none.map { _ in -1 }
     lookedAt = none.map { _ in -1 }
   }
 
@@ -141,7 +150,9 @@ final class CrashWorld: @unchecked Sendable {
     shares.contains { $0.file == file && $0.unit == unit && begin <= $0.moment && $0.moment <= end }
   }
 
-  func setMoot() { isMoot = true }
+  func exclude(_ exclusion: CrashExclusion) {
+    if self.exclusion == nil { self.exclusion = exclusion }
+  }
 
   func tell(_ event: @autoclosure () -> String) {
     if keepsEvents { events.append("\(moment)  \(event())") }
@@ -179,8 +190,9 @@ final class CrashWorld: @unchecked Sendable {
     models.files[object.number].loosen()
     modelsVersion += 1
     tell("    file \(object.number): is \(object.present)")
-    // What was written before the last close is in no cache any more, and could not be written again.
-    if oldest <= object.closedAt { isMoot = true }
+    // What was written before the last close, or by others, is in no cache.
+    if oldest <= object.closedAt { exclude(.beforeLastClose) }
+    if oldest <= outsideAt[object.number] { exclude(.fromOutside) }
   }
 
   func arm(_ fault: CrashFault, file: Int) { faults[file].append(fault) }
@@ -222,6 +234,7 @@ final class CrashWorld: @unchecked Sendable {
       // The call itself is all that may be under way.
       let pages = models.files[file].log.filter { $0.end != .max }
       guard isShared, activeThreads == 0, pages.isEmpty, problem == nil else { return false }
+      outsideAt[file] = moment
       for change in CrashChange.writing(call.units, { _ in UInt8(truncatingIfNeeded: call[3]) }) {
         record(change, in: objects[file])
       }

@@ -112,7 +112,13 @@ final class RecordingStore: BackingStore {
         if place == 0 { throw failure(.write, request.range, .system(.ioError)) }
         accepted = Array(accepted.prefix(place))
       }
-      for change in accepted { world.record(change, in: object) }
+      for change in accepted {
+        switch world.plant {
+        case .idleWrites: break
+        case .misplacedWrites: world.record(change.misplaced, in: object)
+        case .none, .idleFlushes: world.record(change, in: object)
+        }
+      }
       world.look()
       guard case .bytes(_, _, _, let end)? = accepted.last else { return 0 }
       return Int(units.byte(end) - request.offset)
@@ -169,7 +175,7 @@ final class RecordingStore: BackingStore {
         throw failure(.flush, nil, manner)
       }
       world.tell("    \(name): the flush succeeds")
-      object.flushed(through: end)
+      if world.plant != .idleFlushes { object.flushed(through: end) }
       world.look()
     }
   }
@@ -302,6 +308,14 @@ final class RecordingStore: BackingStore {
 }
 
 extension CrashChange {
+  /// The same bytes in the next page.
+  fileprivate var misplaced: CrashChange {
+    guard case .bytes(let page, let mask, let value, let end) = self, page + 1 < CrashUnits.pagesMax else {
+      return self
+    }
+    return .bytes(page: page + 1, mask: mask, value: value, end: end + CrashUnits.perPage)
+  }
+
   /// The same, which makes nothing longer than it is.
   fileprivate func ending(by size: Int) -> CrashChange {
     guard case .bytes(let page, let mask, let value, let end) = self else { return self }
