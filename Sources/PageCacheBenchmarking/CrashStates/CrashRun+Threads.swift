@@ -28,7 +28,7 @@ extension CrashRun {
       runThread(threads[thread]) { step in world.locked { steps.lists[thread].append(step) } }
       world.endOfThread()
     }
-    world.start(threads: 0)
+    // The background may still be at it.
     forgetUntold()
     guard world.locked({ world.problem }) == nil, !world.isMoot else { return }
     var lists = steps.lists
@@ -94,6 +94,7 @@ extension CrashRun {
         return world.note("no order", "no order of the calls explains " + explain(lists, images))
       }
       judgeSamples(search, lists, images)
+      world.endSampling()
       for file in images.indices { world.models.files[file].adopt(images[file]) }
       world.models.holds = []
       world.modelsVersion += 1

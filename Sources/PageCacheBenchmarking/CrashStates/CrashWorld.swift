@@ -88,6 +88,8 @@ final class CrashWorld: @unchecked Sendable {
   /// While several threads are at it: those that have not ended, and what the stores could have left at some moments.
   private var activeThreads = 0
   private var waitingThreads = 0
+  /// From their start until it is known what they have done: the background may go on behind them.
+  private var isSampling = false
   private(set) var samples: [Sample] = []
   /// What has happened, if that is wanted.
   private(set) var events: [String] = []
@@ -209,7 +211,7 @@ final class CrashWorld: @unchecked Sendable {
   /// done.
   func look() {
     guard problem == nil, !isMoot, !isBlind else { return }
-    if activeThreads > 0 {
+    if isSampling {
       guard samples.count < 200 else { return }
       let images = objects.map { $0.images(atMost: 3, &random) }
       samples.append(Sample(moment: moment, images: images))
@@ -233,7 +235,7 @@ final class CrashWorld: @unchecked Sendable {
       let file = CrashHistory.file(of: call.handle)
       // The call itself is all that may be under way.
       let pages = models.files[file].log.filter { $0.end != .max }
-      guard isShared, activeThreads == 0, pages.isEmpty, problem == nil else { return false }
+      guard isShared, !isSampling, pages.isEmpty, problem == nil else { return false }
       outsideAt[file] = moment
       for change in CrashChange.writing(call.units, { _ in UInt8(truncatingIfNeeded: call[3]) }) {
         record(change, in: objects[file])
@@ -244,7 +246,15 @@ final class CrashWorld: @unchecked Sendable {
 
   // MARK: Several threads
 
-  func start(threads: Int) { monitor.withLock { activeThreads = threads } }
+  func start(threads: Int) {
+    monitor.withLock {
+      activeThreads = threads
+      isSampling = true
+    }
+  }
+
+  /// It is known what the threads have done. Expects the lock held.
+  func endSampling() { isSampling = false }
 
   func endOfThread() {
     monitor.withLock {
