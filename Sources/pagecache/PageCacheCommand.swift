@@ -6,7 +6,8 @@ struct PageCacheCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "pagecache", abstract: "A page cache that a program links: its tools.",
     subcommands: [
-      BenchCommand.self, ExerciseCommand.self, CrashCommand.self, CrashStatesCommand.self, StatCommand.self, StressCommand.self,
+      BenchCommand.self, ExerciseCommand.self, CrashCommand.self, CrashStatesCommand.self, StatCommand.self,
+      StressCommand.self,
       SoakCommand.self, CrashChildCommand.self, MemoryChildCommand.self,
     ])
 }

@@ -82,19 +82,22 @@ extension FileCore {
     try unsafe other.copyClaimed(there, into: second, operation: .exchange)
     let mine = UnsafeRawBufferPointer(first)
     let theirs = UnsafeRawBufferPointer(second)
-    var refusals: (mine: StoreError?, theirs: StoreError?)
-    refusals.mine = try unsafe keepingWhatIsLost(theirs, at: offset) { [self] () throws(CacheError) in
-      if let failure = unsafe put(theirs, at: offset) { return failure }
-      refusals.theirs = try unsafe other.keepingWhatIsLost(mine, at: place) { () throws(CacheError) in
+    var isMine = true
+    var failure: StoreError?
+    // Both sides have their frames in hand before the first store is told.
+    _ = try unsafe keepingWhatIsLost(theirs, at: offset) { [self] () throws(CacheError) in
+      failure = try unsafe other.keepingWhatIsLost(mine, at: place) { [self] () throws(CacheError) in
+        if let failure = unsafe put(theirs, at: offset) { return failure }
+        isMine = false
         if let failure = unsafe other.put(mine, at: place) { return failure }
         // While there still is a copy. How they end is seen by `keepingWhatIsLost`.
         for file in [self, other] { try? file.flush(dataOnly: true) }
         return nil
       }
-      return nil
+      return failure
     }
-    guard let failure = refusals.mine ?? refusals.theirs else { return }
-    if refusals.theirs != nil { unsafe other.putBack(theirs, at: place) }
+    guard let failure else { return }
+    if !isMine { unsafe other.putBack(theirs, at: place) }
     unsafe putBack(mine, at: offset)
     throw error(.exchange, here, .store(failure))
   }

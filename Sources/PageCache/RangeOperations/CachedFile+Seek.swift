@@ -29,6 +29,7 @@ extension CachedFile {
       let claim = file.claim(pages, .reading)
       defer { file.letGo(claim) }
       guard file.index.withLock({ unsafe !file.isClosing }) else { throw error(operation, nil, .closed) }
+      let watch = file.index.withLock { unsafe file.durability.watch }
       // The store is asked when it has everything.
       guard try file.writeBackClaimed(pages, holding: .reading, operation: operation, range: nil) else { return nil }
       var position = offset
@@ -44,6 +45,10 @@ extension CachedFile {
           do throws(StoreError) { extent = try file.store.extent(at: position) } catch {
             throw self.error(operation, nil, .store(error))
           }
+        }
+        // A flush that failed meanwhile may have lost what the store was asked about.
+        if let loss = file.index.withLock({ unsafe file.durability.loss(since: watch) }) {
+          throw error(operation, nil, .store(loss))
         }
         if extent.isHole == isHole { return position }
         guard extent.end > position else { return .some(end) }

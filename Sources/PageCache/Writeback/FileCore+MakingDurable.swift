@@ -34,9 +34,16 @@ extension FileCore {
   ) throws(CacheError) {
     let watch = index.withLock { unsafe durability.watch }
     let all = pages.map { slotsAround($0) } ?? 0...index.geometry.maximumPage
-    let (outcome, failure) = writeBackInOrder(all, upTo: target, depth: depth)
+    let end = pages == nil ? .max : Int64(clamping: (all.upperBound + 1) << frameShift)
+    var (outcome, failure) = writeBackInOrder(all, upTo: target, depth: depth)
+    // The file may be so long only by bytes that are held back elsewhere: then they are written as well.
+    if failure == nil, pages != nil, index.withLock({ unsafe holdBacks.allowedLength(length) < min(length, end) }) {
+      let everything = writeBackInOrder(0...index.geometry.maximumPage, upTo: target, depth: depth)
+      outcome.refusal = outcome.refusal ?? everything.outcome.refusal
+      failure = everything.failure
+    }
     do throws(StoreError) {
-      try extendStoreInTurn(to: pages == nil ? .max : Int64(clamping: (all.upperBound + 1) << frameShift))
+      try extendStoreInTurn(to: end)
       if flushing != .nothing { try flush(dataOnly: flushing == .data) }
       // Also what another call took to the store, or flushed: it may have lost what this one waits for.
       if let loss = outcome.refusal ?? index.withLock({ unsafe durability.loss(since: watch) }) { throw loss }

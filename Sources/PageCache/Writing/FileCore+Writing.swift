@@ -115,14 +115,29 @@ extension FileCore {
     guard case .done(let count) = outcome else { return outcome }
     countWrite(of: count)
     if let refusal { throw error(operation, range, .partlyWritten(count, refusal)) }
-    if room.isSynchronous {
-      do throws(StoreError) {
-        try flush(dataOnly: true)
-        // Another flush may have failed before this one, and lost the bytes.
-        if let loss = index.withLock({ unsafe self.durability.loss(since: watch) }) { throw loss }
-      } catch { throw self.error(operation, range, .store(error)) }
+    if room.isSynchronous, let failure = settleWithoutRoom(change.range, since: watch) {
+      // The bytes are in the cache, dirty: they are written all the same.
+      throw error(operation, range, .partlyWritten(count, failure))
     }
     return outcome
+  }
+
+  /// Makes claimed bytes durable for which there was no room. If a flush has lost them, also one of another call, they are given to the store once more.
+  /// - Returns: why they are not durable.
+  private func settleWithoutRoom(_ range: Range<Int64>, since watch: Durability.Watch) -> StoreError? {
+    var watch = watch
+    var failure: StoreError?
+    for _ in 0..<2 {
+      do throws(StoreError) {
+        try flush(dataOnly: true)
+        failure = index.withLock { unsafe durability.loss(since: watch) }
+      } catch { failure = error }
+      if failure == nil { return nil }
+      watch = index.withLock { unsafe durability.watch }
+      let pages = slotsAround(self.pages(offset: UInt64(range.lowerBound), count: UInt64(range.count)))
+      if let refusal = writeBack(pages, holding: .changingStore).refusal { return refusal }
+    }
+    return failure
   }
 
   private func countWrite(of count: Int) {
