@@ -159,12 +159,15 @@ extension Durability {
     package let pages: ClosedRange<UInt64>
     /// Flushes that had failed when it began.
     fileprivate let failedFlushes: UInt64
+    fileprivate let isWriteBack: Bool
   }
 
   /// Begins a transfer: before the store gets the first byte.
-  package mutating func beginTransfer(_ pages: ClosedRange<UInt64>) -> Transfer {
+  /// - Parameter isWriteBack: of pages that were dirty, and may be so again when it ends.
+  package mutating func beginTransfer(_ pages: ClosedRange<UInt64>, isWriteBack: Bool = false) -> Transfer {
     lastTransfer += 1
-    let transfer = Transfer(number: lastTransfer, pages: pages, failedFlushes: failedFlushes)
+    let transfer = Transfer(
+      number: lastTransfer, pages: pages, failedFlushes: failedFlushes, isWriteBack: isWriteBack)
     transfers.append(transfer)
     return transfer
   }
@@ -184,6 +187,15 @@ extension Durability {
 
   /// Whether any transfer that had begun by then is still under way.
   package func isTransferLeft(upTo number: UInt64) -> Bool { transfers.contains { $0.number <= number } }
+
+  /// The first of some pages that a write-back is giving to the store.
+  package func firstInWriteBack(_ pages: ClosedRange<UInt64>) -> UInt64? {
+    var first: UInt64?
+    for transfer in transfers where transfer.isWriteBack && transfer.pages.overlaps(pages) {
+      first = min(first ?? .max, max(transfer.pages.lowerBound, pages.lowerBound))
+    }
+    return first
+  }
 
   /// Whether the store is being given any of some pages: a flush says nothing of them.
   package func isInTransfer(_ pages: ClosedRange<UInt64>) -> Bool { transfers.contains { $0.pages.overlaps(pages) } }

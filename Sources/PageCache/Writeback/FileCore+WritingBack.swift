@@ -29,14 +29,13 @@ extension FileCore {
     var window = FileCore.batchPages
     while page <= pages.upperBound {
       index.lock()
-      guard let found = index.next(from: page, through: pages.upperBound, marked: .dirty) else {
+      guard let (first, slotLast) = nextToWriteBack(from: page, through: pages.upperBound) else {
         index.unlock()
         break
       }
-      let last = max(found.lastPage, min(pages.upperBound, found.page + window - 1))
-      let claim =
-        mode == .changingStore ? nil : claimLocked(found.page...last, .writingBack, isUrgent: mode == .reading)
-      var batch = gather(from: found.page, through: last, &outcome.passedOver)
+      let last = max(slotLast, min(pages.upperBound, first + window - 1))
+      let claim = mode == .changingStore ? nil : claimLocked(first...last, .writingBack, isUrgent: mode == .reading)
+      var batch = gather(from: first, through: last, &outcome.passedOver)
       index.unlock()
       window = min(2 * window, FileCore.batchPages)
       if let failure = write(&batch, &staging, &outcome.passedOver) {
@@ -51,6 +50,18 @@ extension FileCore {
       if batch.isBusy { sleepNanoseconds(20_000) }
     }
     return outcome
+  }
+
+  /// The first page that is dirty, or that another write-back is giving to the store: its claim is waited for.
+  ///
+  /// T1, a write-back, takes a dirty page. T2, a sync, looks for dirty pages. T3 writes to the page, held back until a
+  /// point. T1 looks again at what is held back, and leaves the page out, and what lies behind it: all of that is dirty
+  /// again. T2 would have passed by, and would succeed without it.
+  private func nextToWriteBack(from page: UInt64, through last: UInt64) -> (first: UInt64, slotLast: UInt64)? {
+    let found = index.next(from: page, through: last, marked: .dirty)
+    let inTransfer = unsafe durability.firstInWriteBack(page...last)
+    if let inTransfer, inTransfer < found?.page ?? .max { return (inTransfer, inTransfer) }
+    return found.map { ($0.page, $0.lastPage) }
   }
 
   private struct Batch {
@@ -91,7 +102,7 @@ extension FileCore {
       batch.next = found.lastPage + 1
     }
     if let first = batch.slots.first {
-      batch.transfer = unsafe durability.beginTransfer(first.page...batch.end - 1)
+      batch.transfer = unsafe durability.beginTransfer(first.page...batch.end - 1, isWriteBack: true)
     } else if !batch.isBusy {
       // Nothing more here: the caller is done with the window.
       batch.next = max(batch.next, last + 1)
