@@ -13,6 +13,11 @@ struct CrashCommand: ParsableCommand {
 
       write-back: everything that was synced must be there; later changes page by page or not at all, and those of the layout in their order.
 
+      --ordered: in each round four threads of a process write an index and its log, each entry of the index not \
+      before its record in the log, and one syncs the index. Every entry that is there must name a record that is \
+      there, and what a sync has returned for must be there. The durability is that of the log; the index is written \
+      back.
+
       The files must open afterwards. This is about the process: what the kernel has is safe here, and a power cut is not tried.
       """)
 
@@ -31,6 +36,9 @@ struct CrashCommand: ParsableCommand {
   @Option(help: "write-through, write-back or both.")
   var durability = "both"
 
+  @Flag(help: "An index that must not be ahead of its log.")
+  var ordered = false
+
   @Option(help: "Where the files are made. (default: bench-results, .build, $TMPDIR or /tmp)")
   var directory: String?
 
@@ -39,6 +47,7 @@ struct CrashCommand: ParsableCommand {
       throw ValidationError("'\(durability)' is no durability: there are write-through, write-back and both")
     }
     guard rounds > 0, milliseconds > 0 else { throw ValidationError("nothing to be done") }
+    guard !ordered || target == .cache else { throw ValidationError("--ordered is for the cache") }
   }
 
   mutating func run() throws {
@@ -47,6 +56,12 @@ struct CrashCommand: ParsableCommand {
     var isClean = true
     let wanted = CrashDurability.allCases.filter { durability == "both" || $0.rawValue == durability }
     for one in wanted {
+      if ordered {
+        let report = try runOrdered(path, one, output)
+        for line in report.lines { output.table(line) }
+        if report.violations > 0 { isClean = false }
+        continue
+      }
       let report =
         switch target {
         case .pread: try run(path, one, output) { _ in try KernelTarget(probing: FilePath(path)) }
@@ -73,6 +88,39 @@ struct CrashCommand: ParsableCommand {
     crash.seed = seed
     crash.milliseconds = milliseconds
     return try failing { [crash] in try crash.run(progress: output.progress) }
+  }
+}
+
+extension CrashCommand {
+  private func runOrdered(
+    _ path: String, _ durability: CrashDurability, _ output: Output
+  ) throws -> OrderedCrashReport {
+    var crash = OrderedCrashRounds(path: path, durability: durability) { load in
+      [
+        CommandProcess.executable, OrderedCrashChildCommand.name, "--seed", "\(load.seed)", "--path", load.path,
+        "--durability", load.durability.rawValue,
+      ]
+    }
+    crash.rounds = rounds
+    crash.seed = seed
+    crash.milliseconds = milliseconds
+    return try failing { [crash] in try crash.run(progress: output.progress) }
+  }
+}
+
+/// The process that `crash --ordered` kills. Not for people.
+struct OrderedCrashChildCommand: ParsableCommand {
+  static let name = "crash-ordered-child"
+  static let configuration = CommandConfiguration(commandName: name, abstract: "Is killed.", shouldDisplay: false)
+
+  @Option var seed: UInt64
+  @Option var path: String
+  @Option var durability: String
+
+  mutating func run() throws {
+    guard let durability = CrashDurability(rawValue: durability) else { throw Failure("no durability") }
+    let load = OrderedCrashLoad(seed: seed, path: path, durability: durability)
+    try failing { try OrderedCrashChild(load).run() }
   }
 }
 

@@ -50,9 +50,6 @@ package struct Durability: Sendable {
   package private(set) var isFlushing = false
   private var failedFlushes: UInt64 = 0
 
-  /// How often pages were taken and then not given to the store after all: they are dirty again.
-  package private(set) var returns: UInt64 = 0
-
   private var transfers: [Transfer] = []
   private var lastTransfer: UInt64 = 0
 
@@ -178,9 +175,6 @@ extension Durability {
     transfers.removeAll { $0.number == transfer.number }
     return transfer.failedFlushes == failedFlushes || !keeps(.transfersSeeFailures) ? .written : .dirty
   }
-
-  /// Pages of a transfer are dirty again, though nothing has failed: a call that has waited for it looks for dirty pages once more.
-  package mutating func noteReturn() { returns += 1 }
 
   /// The newest transfer that has begun.
   package var newestTransfer: UInt64 { lastTransfer }

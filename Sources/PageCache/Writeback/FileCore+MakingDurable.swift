@@ -43,6 +43,7 @@ extension FileCore {
       failure = everything.failure
     }
     do throws(StoreError) {
+      awaitTransfers()
       try extendStoreInTurn(to: end)
       if flushing != .nothing { try flush(dataOnly: flushing == .data) }
       // Also what another call took to the store, or flushed: it may have lost what this one waits for.
@@ -96,13 +97,9 @@ extension FileCore {
           round = unsafe holdBacks.beginRound(pages, upTo: target)
         }
       }
-      let returns = index.withLock { unsafe durability.returns }
       var outcome = writeBack(pages)
       outcome.refusal = refusal ?? outcome.refusal
       refusal = outcome.refusal
-      // What another call had taken when this one looked has arrived, or is dirty again.
-      awaitTransfers()
-      if index.withLock({ unsafe durability.returns != returns }) { continue }
       guard outcome.passedOver.since < target else { return (outcome, nil) }
       do throws(CacheError) {
         try makePointsDurable(outcome.passedOver, depth: depth)

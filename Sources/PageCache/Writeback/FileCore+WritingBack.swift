@@ -171,7 +171,6 @@ extension FileCore {
       batch.next = taken[held].page + taken[held].count
       // What lies behind it is dirty again, and gathered anew.
       batch.slots.removeSubrange(held...)
-      unsafe durability.noteReturn()
     }
     for (page, count) in batch.slots {
       for page in page..<page + count { unsafe holdBacks.remove(page) }

@@ -42,10 +42,12 @@ final class ChildProcess {
   }
 
   /// Ends it, whatever it is doing, if it has not ended yet.
-  func end() {
-    guard !isReaped else { return }
+  /// - Returns: its status, as `finish` has it; nil if it was known to have ended.
+  @discardableResult
+  func end() -> Int32? {
+    guard !isReaped else { return nil }
     kill(number, SIGKILL)
-    _ = reap()
+    return reap()
   }
 
   func send(_ line: String) throws {
