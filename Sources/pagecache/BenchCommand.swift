@@ -6,6 +6,6 @@ struct BenchCommand: ParsableCommand {
     subcommands: [
       BenchReadsCommand.self, BenchWritesCommand.self, BenchAtomicityCommand.self, BenchHolesCommand.self,
       BenchEvictionCommand.self, BenchGraceCommand.self, BenchReuseCommand.self, BenchMemoryCommand.self,
-      BenchScanCommand.self,
+      BenchScanCommand.self, BenchOrderedCommand.self,
     ])
 }

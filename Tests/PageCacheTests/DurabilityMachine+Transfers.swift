@@ -171,10 +171,14 @@ extension DurabilityMachine {
         flushing = nil
         return flushIsOver(one, succeeded: true)
       }
-      if marks[page] & 1 << one.flush.mark.rawValue != 0, !durability.isInTransfer(UInt64(page)...UInt64(page)) {
-        var change = Durability.marksWhenLost
-        (change.add, change.remove) = ([], .init(one.flush.mark))
-        changeMarks(page, change)
+      if marks[page] & 1 << one.flush.mark.rawValue != 0 {
+        if durability.isInTransfer(UInt64(page)...UInt64(page)) {
+          mark(page, as: .written)
+        } else {
+          var change = Durability.marksWhenLost
+          (change.add, change.remove) = ([], .init(one.flush.mark))
+          changeMarks(page, change)
+        }
       }
       one.stage = .clearing(page + 1)
     }

@@ -8,13 +8,16 @@ import Testing
 @Suite struct DurabilityMachineTests {
   /// Steps in all. `PAGECACHE_STEPS` in the environment sets it.
   static let steps = unsafe getenv("PAGECACHE_STEPS").flatMap { unsafe Int(String(cString: $0)) } ?? 1_000_000
-  /// Steps from one seed; then everything ends, and nothing may be owed.
   private static let stepsOfSeed = 400
+  /// Steps after which everything ends, and nothing may be owed. The next ones begin with a file that is durable.
+  private static let stepsOfPart = 100
 
   private static func run(seed: UInt64, traced: Bool = false) -> DurabilityMachine {
     var machine = DurabilityMachine(seed: seed, traced: traced)
-    for _ in 0..<stepsOfSeed where machine.problem == nil { machine.step() }
-    if machine.problem == nil { machine.drain() }
+    for step in 1...stepsOfSeed where machine.problem == nil {
+      machine.step()
+      if step % stepsOfPart == 0, machine.problem == nil { machine.drain() }
+    }
     return machine
   }
 

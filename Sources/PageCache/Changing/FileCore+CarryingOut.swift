@@ -43,12 +43,12 @@ extension FileCore {
       index.unlock()
       let accepted: Int
       do throws(CacheError) { accepted = try tellStore() } catch {
-        if let transfer { endUnpublished(transfer) }
+        if let transfer { index.withLock { _ = endTransferLocked(transfer) } }
         throw error
       }
       if case .bytes = change.content, accepted < change.range.count {
         if accepted == 0 {
-          if let transfer { endUnpublished(transfer) }
+          if let transfer { index.withLock { _ = endTransferLocked(transfer) } }
           return (.done(0), 0)
         }
         cut(&change, to: accepted, &hand)
@@ -71,31 +71,11 @@ extension FileCore {
     copy(change, into: slots)
     index.lock()
     let standing = transfer.map { endTransferLocked($0) } ?? (tellStore == nil ? .dirty : .written)
-    if let transfer, change.pages.upperBound < transfer.pages.upperBound { markAgain(transfer.pages) }
     let (owed, gone) = publishLocked(change, slots, standing, &hand)
     index.unlock()
     release(heads: replaced)
     release(heads: gone)
     return (.done(change.range.count), owed)
-  }
-
-  /// Ends a transfer of which nothing changes in the cache.
-  private func endUnpublished(_ transfer: Durability.Transfer) {
-    index.withLock {
-      _ = endTransferLocked(transfer)
-      markAgain(transfer.pages)
-    }
-  }
-
-  /// A flush may have left the marks of pages that were in a transfer: they are for the next one now. Expects the index lock held.
-  private func markAgain(_ pages: ClosedRange<UInt64>) {
-    for written in [Mark.writtenInEvenEpoch, .writtenInOddEpoch] {
-      var page = pages.lowerBound
-      while page <= pages.upperBound, let found = index.next(from: page, through: pages.upperBound, marked: written) {
-        page = found.lastPage + 1
-        _ = mark(found.location, page: found.page, as: .written)
-      }
-    }
   }
 
   /// Works out which pages a change touches, and which go.

@@ -55,8 +55,12 @@ extension FileCore {
             break
           }
           page = found.lastPage + 1
-          // What is on its way to the store was not covered; its mark is put right when it has arrived.
-          if unsafe durability.isInTransfer(found.page...found.lastPage) { continue }
+          // What is on its way to the store was not covered. The next flush owes it, also if the store refuses it in the
+          // end: no other would take the mark off.
+          if unsafe durability.isInTransfer(found.page...found.lastPage) {
+            freed -= self.mark(found.location, page: found.page, as: .written)
+            continue
+          }
           freed -= changeMarks(found.location, page: found.page, .init(remove: mark.bit))
         }
         engine.dirtyBudget.giveBack(freed)

@@ -80,16 +80,13 @@ extension FileCore {
     index.lock()
     noteWritten(through: range.lowerBound + Int64(written), count: written)
     let standing = endTransferLocked(transfer)
-    let owed: Int
+    var owed = 0
     if written > 0 {
       forEach(run) { location, _, number in if keeps(.marksOnAll) || number == 0 { mark(location) } }
       // Keeps the marks before the bytes (R13).
       if keeps(.markFence) { sequentialFence() }
       owed = unsafe change(
         run, offset: offset, UnsafeRawBufferPointer(rebasing: bytes[..<written]), isClaimed: true, as: standing)
-    } else {
-      // A flush meanwhile has left the marks of what was on its way: they are for the next one now.
-      owed = markAll(run)
     }
     engine.dirtyBudget.giveBack(run.unowedPages - before - owed)
     forEachHead(run) { pool.table[$0].thaw(to: 1) }
