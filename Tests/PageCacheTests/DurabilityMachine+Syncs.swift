@@ -134,7 +134,7 @@ extension DurabilityMachine {
         next = found + 1
         continue
       }
-      changeMarks(found, durability.marksWhenTaken)
+      changeMarks(found, Durability.marksWhenTaken(epoch: durability.epoch))
       taken = (taken?.lowerBound ?? found)...found
       next = found + 1
     }

@@ -176,7 +176,7 @@ extension DurabilityMachine {
           mark(page, as: .written)
         } else {
           var change = Durability.marksWhenLost
-          (change.add, change.remove) = ([], .init(one.flush.mark))
+          (change.add, change.remove) = (0, one.flush.mark.bit)
           changeMarks(page, change)
         }
       }

@@ -16,7 +16,7 @@ struct DurabilityMachine {
   static let all: ClosedRange<Int> = 0...pageCount - 1
   /// Pages that write-back takes in one batch, at most.
   static let batchPages = 3
-  static let dirty = Durability.marksWhenLost.add.rawValue
+  static let dirty = Durability.marksWhenLost.add
 
   var durability = Durability()
   var holdBacks = HoldBacks<FakePoint>()
@@ -253,7 +253,7 @@ extension DurabilityMachine {
   /// As `FileCore.changeMarks`.
   mutating func changeMarks(_ page: Int, _ change: Durability.MarkChange) {
     let before = marks[page]
-    let after = before & ~change.remove.rawValue | change.add.rawValue
+    let after = before & ~change.remove | change.add
     guard before != after else { return }
     marks[page] = after
     if after != 0 { isForeign[page] = false }
@@ -264,7 +264,7 @@ extension DurabilityMachine {
   /// As `FileCore.mark`.
   mutating func mark(_ page: Int, as standing: Durability.Standing) {
     if standing == .written { noteStoreChange() }
-    changeMarks(page, durability.marks(for: standing))
+    changeMarks(page, Durability.marks(for: standing, epoch: durability.epoch))
   }
 
   mutating func noteStoreChange() {
@@ -301,9 +301,9 @@ extension DurabilityMachine {
       point = FakePoint(file: file, change: file.changes.value)
     }
     if let point, !point.isReached {
-      if holdBacks.isAwaited(range(pages)) {
+      if holdBacks.patience(for: range(pages)) > 0 {
         guard chance(1, of: 8) else { return }
-        holdBacks.giveUpWaiting()
+        holdBacks.giveUpWaiting(for: range(pages))
       }
       // Others wait for the page as it is.
       if durability.hasOpenPoints, isAnyOwed(pages) { point.reach() }

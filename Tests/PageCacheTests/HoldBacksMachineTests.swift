@@ -137,8 +137,8 @@ private struct HoldBacksMachine {
     // A writer that has to wait goes on only when no writer waits any longer.
     if isAwaited(page...page), random.next(below: 4) > 0 {
       note("writers wait no longer")
-      holdBacks.giveUpWaiting()
-      for number in rounds.indices { rounds[number].isLate = true }
+      holdBacks.giveUpWaiting(for: page...page)
+      for number in rounds.indices where standsAgainst(rounds[number], page...page) { rounds[number].isLate = true }
     }
     let file = others[Int(random.next(below: 3))]
     if random.next(below: 2) == 0 { file.changes.set(file.changes.value + 1) }
@@ -181,12 +181,12 @@ private struct HoldBacksMachine {
   /// Held back, whether or not that is over.
   private func firstSince(_ page: UInt64) -> UInt64? { held[Int(page)].first?.since }
 
-  private func isAwaited(_ pages: ClosedRange<UInt64>) -> Bool {
-    rounds.contains { round in
-      !round.isLate && round.pages.overlaps(pages)
-        && (round.isExclusive
-          || pages.contains { page in round.pages.contains(page) && (firstSince(page).map { $0 < round.end } ?? false) })
-    }
+  private func isAwaited(_ pages: ClosedRange<UInt64>) -> Bool { rounds.contains { standsAgainst($0, pages) } }
+
+  private func standsAgainst(_ round: Round, _ pages: ClosedRange<UInt64>) -> Bool {
+    !round.isLate && round.pages.overlaps(pages)
+      && (round.isExclusive
+        || pages.contains { page in round.pages.contains(page) && (firstSince(page).map { $0 < round.end } ?? false) })
   }
 
   private mutating func check() {
@@ -220,6 +220,6 @@ private struct HoldBacksMachine {
     }
     let isAwaited = isAwaited(pages)
     if isAwaited { counts.waits += 1 } else if !rounds.isEmpty { counts.goesOn += 1 }
-    if holdBacks.isAwaited(pages) != isAwaited { fail("writers of \(pages) wait: \(isAwaited), the machine disagrees") }
+    if (holdBacks.patience(for: pages) > 0) != isAwaited { fail("writers of \(pages) wait: \(isAwaited), the machine disagrees") }
   }
 }
