@@ -106,8 +106,6 @@ public enum Safeguard: String, Sendable, CaseIterable {
   case clearThenRead
   /// What a failed flush may have lost is dirty again.
   case failedFlushDirties
-  /// Who needs what the store has waits for what is on its way there.
-  case transfersAwaited
   /// A transfer begins before the store gets the first byte.
   case transfersBegunFirst
   /// ... and ends as dirty if a flush has failed meanwhile.

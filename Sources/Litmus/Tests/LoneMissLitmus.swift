@@ -80,8 +80,7 @@
       func read() {
         switch world.perform(.read(0, 8)) {
         case .bytes(bytes(start.byte(0, 0), 8)): break
-        // It was closed before.
-        case .declined: break
+        case .closed: break
         case let outcome: verdict.complain("the reader: \(outcome)")
         }
       }

@@ -31,7 +31,7 @@
           start: Start(sizes: [512, 512], cached: [[0], nil]),
           threads: [("reader", [.read(256, 8)]), ("cloner", [.clone(0..<512, of: 1, to: 0, file: 0)])]),
         Litmus(
-          "L8 exchange", "ranges of two files are exchanged", mutants: [.claimsExclude],
+          "L8 exchange", "ranges of two files are exchanged", slow: [.claimsExclude],
           start: Start(sizes: [256, 256], cached: [nil, nil]),
           threads: [
             ("reader", [.read(0, 8), .read(0, 8, file: 1)]),

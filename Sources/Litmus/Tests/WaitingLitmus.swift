@@ -36,7 +36,7 @@
           "L35", "a read that may not wait beside one that does", start: Start(sizes: [256], cached: [[]]),
           threads: [("reader", [.tryRead(0, 16)]), ("filler", [.read(0, 16)])]),
         Litmus(
-          "L38", "a clone while its source is on its way to the store", mutants: [.transfersAwaited],
+          "L38", "a clone while its source is on its way to the store",
           start: Start(
             sizes: [256, 256], cached: [nil, nil], durability: .writeBack, before: [.write(0, bytes(77))]),
           threads: [

@@ -102,11 +102,12 @@ extension FileCore {
     }
   }
 
-  /// Waits until whatever is on its way to the store now has arrived, or has failed: `Durability.loss` tells.
+  /// Waits until whatever is on its way to the store now has arrived, or has failed: `Durability.loss` tells. What another write-back has taken has arrived before this: its claim was waited
+  /// for. So these are writes that go through to the store.
   func awaitTransfers() {
     index.withLock {
       let last = unsafe durability.newestTransfer
-      while unsafe keeps(.transfersAwaited) && durability.isTransferLeft(upTo: last) {
+      while unsafe durability.isTransferLeft(upTo: last) {
         unsafe waitingForTransfers += 1
         index.wait()
         unsafe waitingForTransfers -= 1
