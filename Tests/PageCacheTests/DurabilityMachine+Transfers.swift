@@ -191,11 +191,12 @@ extension DurabilityMachine {
       if chance(1, of: 3) {
         for cell in 2 * page...2 * page + 1 { durable[cell] = max(durable[cell], one.cells[cell]) }
       }
-      // What others have written there is no other copy of: that they lose it is not told here.
       guard chance(1, of: 2) else { continue }
-      for cell in 2 * page...2 * page + 1 where !isForeign[page] || given[cell] != cached[cell] {
-        if given[cell] != durable[cell] { note("cell \(cell) loses write \(given[cell])") }
-        given[cell] = durable[cell]
+      for cell in 2 * page...2 * page + 1 {
+        // Of what others have written there is no copy that is owed: that it may be lost is not told here.
+        let left = isForeign[page] ? cached[cell] : durable[cell]
+        if given[cell] != left { note("cell \(cell) loses write \(given[cell])") }
+        given[cell] = left
       }
     }
   }

@@ -7,7 +7,8 @@ import Testing
 /// The state machine for durability, alone: random steps of several threads against a plain description of P7.
 @Suite struct DurabilityMachineTests {
   /// Steps in all. `PAGECACHE_STEPS` in the environment sets it.
-  static let steps = unsafe getenv("PAGECACHE_STEPS").flatMap { unsafe Int(String(cString: $0)) } ?? 1_000_000
+  static let steps =
+    unsafe getenv("PAGECACHE_STEPS").flatMap { unsafe Int(String(cString: $0)) } ?? (isSanitized ? 20_000 : 1_000_000)
   private static let stepsOfSeed = 400
   /// Steps after which everything ends, and nothing may be owed. The next ones begin with a file that is durable.
   private static let stepsOfPart = 100
