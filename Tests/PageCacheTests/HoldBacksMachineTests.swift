@@ -220,6 +220,8 @@ private struct HoldBacksMachine {
     }
     let isAwaited = isAwaited(pages)
     if isAwaited { counts.waits += 1 } else if !rounds.isEmpty { counts.goesOn += 1 }
-    if (holdBacks.patience(for: pages) > 0) != isAwaited { fail("writers of \(pages) wait: \(isAwaited), the machine disagrees") }
+    if (holdBacks.patience(for: pages) > 0) != isAwaited {
+      fail("writers of \(pages) wait: \(isAwaited), the machine disagrees")
+    }
   }
 }
