@@ -71,6 +71,8 @@
       let known = Explorer.shared.knowledge
       let begin = Explorer.shared.traceLength
       if isTold { Explorer.shared.note("\(act)", Site("", 0)) }
+      // Judged by the point that is looked at, though another may be the last by the time of the look.
+      if case .reached = act, points[thread] == nil, let lastPoint { points[thread] = lastPoint }
       if let point = points[thread] { watch(act, point, world) }
       let outcome = world.perform(act)
       if isTold { Explorer.shared.note("-> \(outcome)", Site("", 0)) }

@@ -91,6 +91,8 @@
           lastPoint = point
         case .reached:
           let point = points[Explorer.shared.runningThread] ?? lastPoint
+          // Judged by this one, though another may be the last by the time of the look.
+          points[Explorer.shared.runningThread] = point
           return point?.isReached == true ? .done : .declined
         case .send: flag[0].storeRelease(1)
         case .receive: return flag[0].loadAcquire() == 1 ? .done : .declined
