@@ -112,6 +112,10 @@ public enum Safeguard: String, Sendable, CaseIterable {
   case transfersSeeFailures
   /// What is held back is looked at again when a page has been copied for the store.
   case holdBacksSeenAgain
+  /// What is dirty again waits for the points until which its pages are held back.
+  case dirtyAgainHeldBack
+  /// A write-back waits for what another has taken.
+  case takenAwaited
 }
 
 /// Whether a safeguard is there: true, but for mutants in the race laboratory.

@@ -53,7 +53,7 @@ extension Explorer {
     guard isExploring else { return }
     settle()
     note(.yield, at: site)
-    current.endRound()
+    current.endRound(steps: active.reduce(into: .zero) { $0[$1.number] = $1.index })
     step(0, .alone)
     current.beginRound()
   }
@@ -67,6 +67,13 @@ extension Explorer {
   private func hasNews(_ thread: ModelThread) -> Bool {
     thread.looks.contains { table.locations[Int($0)].news(for: thread.number) != nil }
       || thread.lockLooks.contains { $0.releases < $0.mutex.releases.count }
+  }
+
+  /// Whether a spinning thread would go on again before one that does not spin, could go on, and has made no step in
+  /// its last two rounds. The news is then of threads that spin as well: two that look under one lock are news to each
+  /// other, and would go on for ever without the one that both wait for.
+  private func keepsOthersBack(_ thread: ModelThread) -> Bool {
+    active.contains { $0 !== thread && !$0.isYielding && $0.canGoOn && thread.stepsTwoRoundsAgo[$0.number] == $0.index }
   }
 
   /// Whoever could not go on without news comes after the first of them. If there are others, or will be, one of those could have been the first.
@@ -104,7 +111,7 @@ extension Explorer {
     for thread in active {
       if thread.state != .finished { isAnyLeft = true }
       guard thread.canGoOn else { continue }
-      let isSpinning = thread.isYielding && !hasNews(thread)
+      let isSpinning = thread.isYielding && (!hasNews(thread) || keepsOthersBack(thread))
       if !isSpinning { willing |= 1 << UInt8(thread.number) }
       if !isSpinning || thread.hasFreeRounds { enabled |= 1 << UInt8(thread.number) }
     }

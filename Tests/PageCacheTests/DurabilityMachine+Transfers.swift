@@ -69,6 +69,9 @@ extension DurabilityMachine {
     guard !holdBacks.isEmpty, case .back(let sync) = one.kind,
       let place = syncs.firstIndex(where: { $0.number == sync })
     else { return }
+    if let held = one.pages.first(where: { holdBacks.isHeld(UInt64($0)...UInt64($0)) }) {
+      holdBacks.lowerSince(range(held...one.pages.upperBound), to: durability.durableChanges)
+    }
     for (number, page) in one.pages.enumerated() {
       if holdBacks.isHeld(UInt64(page)...UInt64(page), into: &syncs[place].passedOver) {
         note("transfer \(one.transfer.number) leaves out page \(page)")
@@ -87,6 +90,7 @@ extension DurabilityMachine {
     for (number, page) in one.pages.enumerated() {
       let isWritten = number < one.done
       mark(page, as: isWritten ? .written : .dirty)
+      if !isWritten { holdBacks.lowerSince(range(page...page), to: durability.durableChanges) }
       if !isWritten, refused == nil { refused = page + 1 }
     }
     if one.isRefused { noteLoss() }
@@ -161,7 +165,10 @@ extension DurabilityMachine {
       counts.failedFlushes += 1
       lossCount += 1
       durability.failFlush(one.flush, Self.refusal)
-      for page in marks.indices where marks[page] & ~Self.dirty != 0 { changeMarks(page, Durability.marksWhenLost) }
+      for page in marks.indices where marks[page] & ~Self.dirty != 0 {
+        changeMarks(page, Durability.marksWhenLost)
+        holdBacks.lowerSince(range(page...page), to: durability.durableChanges)
+      }
       flushing = nil
       return flushIsOver(one, succeeded: false)
     case .clearing(let page):

@@ -309,7 +309,9 @@ extension DurabilityMachine {
       if durability.hasOpenPoints, isAnyOwed(pages) { point.reach() }
     }
     let isHeld = point.map { !$0.isReached } ?? false
-    let since = isHeld && isAnyOwed(pages) ? durability.durableChanges : durability.changes
+    // What is dirty waits as well from now on; not what the store has.
+    let isAnyDirty = pages.contains { marks[$0] & Self.dirty != 0 }
+    let since = isHeld && isAnyDirty ? durability.durableChanges : durability.changes
     version += 1
     pointOfVersion.append(isHeld ? point : nil)
     let cells = 1 + draw(below: 3)

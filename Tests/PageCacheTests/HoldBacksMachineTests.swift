@@ -105,6 +105,15 @@ private struct HoldBacksMachine {
       let open = file.changes.value - file.durable.value
       file.durable.set(file.durable.value + (random.next(below: 2) == 0 ? open : random.next(below: open + 1)))
       note("file \(file.number) is durable up to \(file.durable.value)")
+    case 8 where random.next(below: 3) == 0:
+      let pages = drawPages()
+      let since = change - random.next(below: min(8, change + 1))
+      note("\(pages) wait since \(since), if not longer")
+      holdBacks.lowerSince(pages, to: since)
+      for page in pages {
+        guard let first = held[Int(page)].first, first.since > since else { continue }
+        held[Int(page)][0] = Held(point: first.point, since: since, lengthBefore: first.lengthBefore)
+      }
     case 8:
       let page = random.next(below: Self.pageCount)
       note("page \(page) is forgotten")

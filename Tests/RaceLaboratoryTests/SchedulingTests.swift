@@ -185,6 +185,32 @@ extension RaceLaboratoryTests {
       #expect(report.isComplete && report.failure == nil)
     }
 
+    /// Each takes the lock that the other has looked at, so each has news: the third still gets its turn.
+    @Test(arguments: [0, 1]) func spinningUnderOneLockEnds(preemptions: Int) {
+      let report = Explorer.shared.explore(.exhaustive(preemptions: preemptions)) {
+        let lock = ModelMutex()
+        let words = Words(1)
+        func isSet() -> Bool {
+          Explorer.shared.lock(lock, self.site())
+          defer { Explorer.shared.unlock(lock, self.site()) }
+          return words.load(0) != 0
+        }
+        let spins = { while !isSet() { Explorer.shared.yield(self.site()) } }
+        return Program(threads: [
+          ("spins", spins), ("spins too", spins),
+          (
+            "stores",
+            {
+              Explorer.shared.lock(lock, self.site())
+              words.store(0, 1)
+              Explorer.shared.unlock(lock, self.site())
+            }
+          ),
+        ])
+      }
+      #expect(report.isComplete && report.failure == nil, "\(report.failure?.message ?? "")")
+    }
+
     @Test func spinningForNothingIsFound() throws {
       let report = Explorer.shared.explore(.exhaustive(preemptions: nil)) {
         let words = Words(1)

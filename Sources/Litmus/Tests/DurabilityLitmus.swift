@@ -53,10 +53,18 @@
           threads: [("writer", [.append(bytes(77, 8))]), ("other", [.write(0, bytes(78, 8)), .sync()])]),
         Litmus(
           "D4", "a page is written, not before a point, while it is on its way to the store",
-          mutants: [.holdBacksSeenAgain], bound: 2,
+          mutants: [.holdBacksSeenAgain, .dirtyAgainHeldBack], bound: 2,
           start: Start(sizes: [256, 256], durability: .writeBack, before: [.write(16, bytes(76, 8))]),
           threads: [
-            ("syncer", [.sync()]),
+            ("syncer", [.syncDurable(16, bytes(76, 8))]),
+            ("writer", [.write(0, bytes(75, 8), file: 1), .point(file: 1), .heldWrite(0, bytes(77, 8))]),
+          ]),
+        Litmus(
+          "D4 beside", "the same, and another sync goes by what the first has taken",
+          mutants: [.takenAwaited], bound: 2,
+          start: Start(sizes: [256, 256], durability: .writeBack, before: [.write(16, bytes(76, 8))]),
+          threads: [
+            ("syncer", [.sync()]), ("other", [.syncDurable(16, bytes(76, 8))]),
             ("writer", [.write(0, bytes(75, 8), file: 1), .point(file: 1), .heldWrite(0, bytes(77, 8))]),
           ]),
         Litmus(

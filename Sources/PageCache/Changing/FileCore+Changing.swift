@@ -144,8 +144,8 @@ extension FileCore {
     _ change: FileChange, _ slots: [MarkedSlot], _ standing: Durability.Standing, _ hand: inout PreparedChange
   ) -> (owed: Int, gone: [UInt64]) {
     let isHeld = change.heldUntil.map { !$0.isReached } ?? false
-    // What was owed for these pages before waits as well from now on.
-    let since = unsafe isHeld && isAnyOwed(change.pages) ? durability.durableChanges : durability.changes
+    // What is dirty in these pages waits as well from now on; what the store has does not, unless it is lost.
+    let since = unsafe isHeld && isAnyDirty(change.pages) ? durability.durableChanges : durability.changes
     var owed = 0
     for slot in slots {
       if slot.isInPlace || change.pages.contains(slot.page) {

@@ -110,6 +110,7 @@ extension FileCore {
             index.eraseSlot(of: found)
           } else {
             engine.dirtyBudget.giveBack(-mark(found.location, page: found.page, as: .dirty))
+            waitForMore(found.page...found.lastPage)
             isDirtyAgain = true
           }
         }

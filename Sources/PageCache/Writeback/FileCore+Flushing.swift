@@ -78,6 +78,7 @@ extension FileCore {
         page = found.lastPage + 1
         if unsafe durability.dirtySince == nil { unsafe durability.dirtySince = monotonicNanoseconds() }
         changeMarks(found.location, page: found.page, Durability.marksWhenLost)
+        waitForMore(found.page...found.lastPage)
       }
     }
   }

@@ -94,6 +94,17 @@ extension FileCore {
     !index.marks(of: location, page: page).isEmpty
   }
 
+  /// Whether any of some pages is dirty.
+  func isAnyDirty(_ pages: ClosedRange<UInt64>) -> Bool {
+    unsafe durability.dirtyPages > 0
+      && index.next(from: pages.lowerBound, through: pages.upperBound, marked: .dirty) != nil
+  }
+
+  /// Pages have become dirty again: if they are held back, what was written to them before waits as well from now on.
+  func waitForMore(_ pages: ClosedRange<UInt64>) {
+    if keeps(.dirtyAgainHeldBack) { unsafe holdBacks.lowerSince(pages, to: durability.durableChanges) }
+  }
+
   /// Whether any of some pages owes something.
   func isAnyOwed(_ pages: ClosedRange<UInt64>) -> Bool {
     guard unsafe durability.pages > 0 else { return false }

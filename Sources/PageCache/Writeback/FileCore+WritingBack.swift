@@ -59,7 +59,7 @@ extension FileCore {
   /// again. T2 would have passed by, and would succeed without it.
   private func nextToWriteBack(from page: UInt64, through last: UInt64) -> (first: UInt64, slotLast: UInt64)? {
     let found = index.next(from: page, through: last, marked: .dirty)
-    let inTransfer = unsafe durability.firstInWriteBack(page...last)
+    let inTransfer = unsafe keeps(.takenAwaited) ? durability.firstInWriteBack(page...last) : nil
     if let inTransfer, inTransfer < found?.page ?? .max { return (inTransfer, inTransfer) }
     return found.map { ($0.page, $0.lastPage) }
   }
@@ -165,10 +165,12 @@ extension FileCore {
   ) -> [(page: UInt64, count: UInt64)] {
     let taken = batch.slots
     guard unsafe !holdBacks.isEmpty, keeps(.holdBacksSeenAgain) else { return taken }
-    if let held = taken.firstIndex(where: {
-      unsafe holdBacks.isHeld($0.page...$0.page + $0.count - 1, into: &passedOver)
-    }) {
-      batch.next = taken[held].page + taken[held].count
+    if let held = taken.firstIndex(where: { unsafe holdBacks.isHeld($0.page...$0.page + $0.count - 1) }) {
+      let (page, count) = taken[held]
+      // It was not dirty when it was held back.
+      waitForMore(page...page + count - 1)
+      _ = unsafe holdBacks.isHeld(page...page + count - 1, into: &passedOver)
+      batch.next = page + count
       // What lies behind it is dirty again, and gathered anew.
       batch.slots.removeSubrange(held...)
     }
@@ -186,6 +188,7 @@ extension FileCore {
       page = found.lastPage + 1
       guard found.entry.isFolio else { continue }
       let added = mark(found.location, page: found.page, as: standing)
+      if standing == .dirty { waitForMore(found.page...found.lastPage) }
       if !keeps(.clearThenRead), standing == .written {
         changeMarks(found.location, page: found.page, .init(remove: Mark.dirty.bit))
       }

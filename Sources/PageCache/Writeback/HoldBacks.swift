@@ -13,7 +13,7 @@ package struct HoldBacks<Point: Reachable>: Sendable {
     /// Of each other file, the furthest point.
     package fileprivate(set) var points: [Point]
     /// Changes of the file that do not wait for this page: none later than this.
-    package let since: UInt64
+    package fileprivate(set) var since: UInt64
     /// How long the file was before it grew by bytes that are held back; nil if it has not.
     package fileprivate(set) var lengthBefore: Int64?
 
@@ -67,6 +67,13 @@ package struct HoldBacks<Point: Reachable>: Sendable {
     }
     if known.lengthBefore == nil { known.lengthBefore = lengthBefore }
     pages[page] = known
+  }
+
+  /// Pages are dirty again with what was written before they were held back: that waits as well from now on.
+  /// - Parameter since: changes that do not wait for them.
+  package mutating func lowerSince(_ range: ClosedRange<UInt64>, to since: UInt64) {
+    guard !pages.isEmpty else { return }
+    for page in range { if let known = pages[page], known.since > since { pages[page]?.since = since } }
   }
 
   /// Forgets a page: its bytes are gone, or are being given to the store.

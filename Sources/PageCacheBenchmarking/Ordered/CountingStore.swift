@@ -1,4 +1,5 @@
 import BackingStores
+import Glibc
 import Primitives
 
 /// A local file whose flushes are counted.
@@ -6,11 +7,18 @@ final class CountingStore: BackingStore {
   private let file: LocalFileStore
   /// Flushes that have begun.
   let flushes = SharedCounter()
+  /// Of these, flushes by the thread that syncs.
+  let ownFlushes = SharedCounter()
+  private let syncing = InlineWord(0)
 
   init(_ file: LocalFileStore) { self.file = file }
 
+  /// From now on, the calling thread is the one that syncs.
+  func noteSyncing() { syncing.storeRelaxed(UInt64(pthread_self())) }
+
   func flush(dataOnly: Bool) throws(StoreError) {
     flushes.add(1)
+    if UInt64(pthread_self()) == syncing.loadRelaxed() { ownFlushes.add(1) }
     try file.flush(dataOnly: dataOnly)
   }
 

@@ -64,8 +64,15 @@ package struct OrderedBenchmark {
 
 /// What was measured in one round of an arm.
 struct OrderedRound {
-  /// Of each sync: its time, and flushes of the two files while it ran.
-  var syncs: [(nanoseconds: UInt64, indexFlushes: Int, logFlushes: Int)] = []
+  /// A sync: its time, and flushes of the two files: by its thread, and of all threads while it ran.
+  struct OneSync {
+    var nanoseconds: UInt64
+    var indexFlushes: Int
+    var logFlushes: Int
+    var allFlushes: Int
+  }
+
+  var syncs: [OneSync] = []
   var writes = 0
   var nanoseconds: UInt64 = 0
 }
@@ -118,7 +125,7 @@ struct OrderedArm {
           results.add(writes: try write(writer: number, seed: seed, until: results))
         } else {
           defer { results.isOver.set() }
-          results.add(try sync(milliseconds: milliseconds))
+          results.add(try sync(milliseconds: milliseconds, results))
         }
       } catch {
         results.isOver.set()
@@ -141,28 +148,44 @@ struct OrderedArm {
       count.addAsOnlyWriter(1)
       try files.transact(slot: slot, count: count.loadRelaxed())
       writes += 1
+      results.transactions.add(1)
     }
     return writes
   }
 
-  private func sync(milliseconds: Int) throws -> OrderedRound {
+  private func sync(milliseconds: Int, _ results: RoundResults) throws -> OrderedRound {
     var round = OrderedRound()
+    for store in [indexStore, logStore] { store.noteSyncing() }
     let start = monotonicNanoseconds()
     var now = start
     repeat {
-      let (indexBefore, logBefore) = (indexStore.flushes.value, logStore.flushes.value)
-      let before = now
+      // Something must have been written: a sync of nothing is none.
+      let transactions = results.transactions.value
+      while results.transactions.value < transactions + OrderedArm.transactionsBetween, !results.isOver.isSet {
+        sleepNanoseconds(20_000)
+      }
+      let own = (indexStore.ownFlushes.value, logStore.ownFlushes.value)
+      let all = indexStore.flushes.value + logStore.flushes.value
+      let before = monotonicNanoseconds()
       try files.index.sync(dataOnly: true)
       now = monotonicNanoseconds()
-      round.syncs.append((now - before, indexStore.flushes.value - indexBefore, logStore.flushes.value - logBefore))
+      round.syncs.append(
+        .init(
+          nanoseconds: now - before, indexFlushes: indexStore.ownFlushes.value - own.0,
+          logFlushes: logStore.ownFlushes.value - own.1,
+          allFlushes: indexStore.flushes.value + logStore.flushes.value - all))
     } while now - start < UInt64(milliseconds) * 1_000_000
     round.nanoseconds = now - start
     return round
   }
 
+  /// That are made, at least, between two syncs.
+  private static let transactionsBetween = 64
+
   /// Where the threads of a round leave what they have.
   private final class RoundResults: Sendable {
     let isOver = SharedFlag()
+    let transactions = SharedCounter()
     private let monitor = Monitor()
     // Guarded by `monitor`.
     nonisolated(unsafe) private var round = OrderedRound()

@@ -13,9 +13,11 @@ package struct OrderedRow: Sendable, Codable, Equatable {
   /// By those of the same load without order. Of ordered rows only.
   package var ratio50: Double?
   package var ratio99: Double?
-  /// Flushes while a sync ran.
+  /// Flushes that a sync has made.
   package var indexFlushes: FlushCount
   package var logFlushes: FlushCount
+  /// Flushes of both files by all threads, while a sync ran.
+  package var allFlushes: FlushCount
   package var writesPerSecond: Spread
 
   package struct FlushCount: Sendable, Codable, Equatable {
@@ -38,6 +40,7 @@ package struct OrderedRow: Sendable, Codable, Equatable {
     case ratio99 = "p99_ratio_to_unordered"
     case indexFlushes = "index_flushes_per_sync"
     case logFlushes = "log_flushes_per_sync"
+    case allFlushes = "all_flushes_beside_sync"
     case writesPerSecond = "writes_per_s"
   }
 
@@ -52,6 +55,7 @@ package struct OrderedRow: Sendable, Codable, Equatable {
     longest = times[times.count - 1]
     indexFlushes = FlushCount(all.map(\.indexFlushes))
     logFlushes = FlushCount(all.map(\.logFlushes))
+    allFlushes = FlushCount(all.map(\.allFlushes))
     writesPerSecond = Spread(rounds.map { Double($0.writes) / Double($0.nanoseconds) * 1e9 })
   }
 }
@@ -71,10 +75,12 @@ package struct OrderedReport: Sendable, Codable, Equatable {
   package var lines: [String] {
     var lines = [
       machine.summary,
-      "Syncs of an index beside four writers and their log. Flushes: of each file while a sync ran, most and mean.", "",
+      "Syncs of an index beside four writers and their log. Flushes of a sync, and by all threads beside it: most, mean.",
+      "",
       leading("  log", to: 15) + leading("entries", to: 11) + padded("syncs", to: 7) + padded("p50 µs", to: 9)
         + padded("p99 µs", to: 9) + padded("max µs", to: 9) + padded("p50, p99 to unordered", to: 24)
-        + padded("index flushes", to: 15) + padded("log flushes", to: 15) + padded("writes/s", to: 27),
+        + padded("index flushes", to: 15) + padded("log flushes", to: 15) + padded("beside", to: 10)
+        + padded("writes/s", to: 27),
     ]
     for row in rows {
       func flushes(_ count: OrderedRow.FlushCount) -> String { "\(count.max), \(fixed(count.mean, 2))" }
@@ -88,6 +94,7 @@ package struct OrderedReport: Sendable, Codable, Equatable {
           + padded("\(row.syncs)", to: 7) + padded(fixed(row.p50 / 1000, 0), to: 9)
           + padded(fixed(row.p99 / 1000, 0), to: 9) + padded(fixed(row.longest / 1000, 0), to: 9)
           + padded(ratio, to: 24) + padded(flushes(row.indexFlushes), to: 15) + padded(flushes(row.logFlushes), to: 15)
+          + padded(flushes(row.allFlushes), to: 10)
           + padded("\(fixed(writes.median, 0)) (\(fixed(writes.min, 0))-\(fixed(writes.max, 0)))", to: 27))
     }
     return lines
