@@ -21,9 +21,15 @@ extension DurabilityMachine {
     var isOfRange = false
     var dataOnly: Bool
     var target: UInt64 = 0
+    /// Changes that had been made when it began.
+    var changes: UInt64 = 0
     var watch = Durability().watch
     var stage = Stage.passing(0)
     var passedOver = HoldBacks<FakePoint>.PassedOver()
+    /// Pages that this pass goes over.
+    var left: [ClosedRange<Int>] = []
+    /// Later changes are held back, some of them.
+    var since: UInt64 = .max
     var round: UInt64?
     var isTransferring = false
     var isRefused = false
@@ -52,7 +58,9 @@ extension DurabilityMachine {
     var sync = new
     lastSync += 1
     sync.number = lastSync
+    sync.changes = durability.changes
     sync.target = min(durability.changes, point?.change ?? .max)
+    sync.left = [sync.pages]
     sync.cells = point?.cells ?? cached
     sync.storeVersion = storeVersion
     sync.lossCount = lossCount
@@ -69,8 +77,8 @@ extension DurabilityMachine {
     } else if !holdBacks.isEmpty {
       syncs[place].round = holdBacks.beginRound(range(syncs[place].pages), upTo: syncs[place].target)
     }
-    syncs[place].passedOver = .init()
-    syncs[place].stage = .passing(syncs[place].pages.lowerBound)
+    syncs[place].passedOver = .init(upTo: syncs[place].target)
+    syncs[place].stage = .passing(0)
   }
 
   /// One step of a sync.
@@ -81,9 +89,12 @@ extension DurabilityMachine {
     case .reachingPoints:
       if mayFail, chance(1, of: 8) {
         syncs[place].isHeldBack = true
+        syncs[place].since = min(sync.since, sync.passedOver.since)
         endPasses(place)
       } else {
         for point in sync.passedOver.points.values { point.reach() }
+        // It goes over these once more, and over nothing else.
+        syncs[place].left = Set(sync.passedOver.due).sorted().map { Int($0)...Int($0) }
         beginPass(place)
       }
     case .awaitingTransfers(let last):
@@ -108,19 +119,17 @@ extension DurabilityMachine {
 
   /// Takes the next run of dirty pages, as `FileCore.writeBack` and `gather`.
   private mutating func pass(_ place: Int, from page: Int) {
-    let last = syncs[place].pages.upperBound
+    guard let part = syncs[place].left.first(where: { $0.upperBound >= page }) else { return endPass(place) }
+    let page = max(page, part.lowerBound)
+    let last = part.upperBound
     func nextDirty(_ page: Int, _ last: Int) -> Int? {
       page > last ? nil : (page...last).first { marks[$0] & Self.dirty != 0 }
     }
     // What another thread is giving to the store may be left out in the end: so this waits for it, and looks then.
-    let inWriteBack = page > last ? nil : durability.firstInWriteBack(range(page...last)).map { Int($0) }
+    let inWriteBack = durability.firstInWriteBack(range(page...last)).map { Int($0) }
     guard let first = [nextDirty(page, last), inWriteBack].compactMap(\.self).min() else {
-      if syncs[place].passedOver.since < syncs[place].target {
-        counts.passedOver += 1
-        syncs[place].stage = .reachingPoints
-        return
-      }
-      return endPasses(place)
+      syncs[place].stage = .passing(last + 1)
+      return
     }
     let end = min(last, first + Self.batchPages - 1)
     // It waits for its claim.
@@ -150,6 +159,13 @@ extension DurabilityMachine {
         kind: .back(sync: number), pages: taken, transfer: transfer, stage: .copying(0),
         kept: taken.count, next: next))
     syncs[place].isTransferring = true
+  }
+
+  private mutating func endPass(_ place: Int) {
+    syncs[place].since = min(syncs[place].since, syncs[place].passedOver.laterSince)
+    if syncs[place].passedOver.due.isEmpty { return endPasses(place) }
+    counts.passedOver += 1
+    syncs[place].stage = .reachingPoints
   }
 
   private mutating func endPasses(_ place: Int) {
@@ -183,7 +199,7 @@ extension DurabilityMachine {
       fail("sync \(sync.number) has succeeded, and no flush has covered the store as it was")
     }
     guard !sync.isOfRange else { return }
-    _ = durability.reach(min(sync.target, sync.passedOver.since))
+    _ = durability.reach(min(sync.changes, sync.since))
     reached()
   }
 }

@@ -201,7 +201,8 @@ private struct HoldBacksMachine {
   private mutating func check() {
     let pages = drawPages()
     let waiting = pages.filter { waits($0) }
-    var passedOver = HoldBacks<FakePoint>.PassedOver()
+    let target = change - random.next(below: min(8, change + 1))
+    var passedOver = HoldBacks<FakePoint>.PassedOver(upTo: target)
     let isHeld = holdBacks.isHeld(pages, into: &passedOver)
     if isHeld { counts.held += 1 }
     if isHeld == waiting.isEmpty || holdBacks.isHeld(pages) != isHeld || passedOver.isEmpty == isHeld {
@@ -209,8 +210,14 @@ private struct HoldBacksMachine {
     }
     let since = waiting.compactMap { firstSince($0) }.min() ?? .max
     if passedOver.since != since { fail("\(pages): since \(since), the machine says \(passedOver.since)") }
+    let due = waiting.filter { firstSince($0).map { $0 < target } ?? false }
+    if Set(passedOver.due) != Set(due) { fail("\(due) of \(pages) are due, the machine says \(passedOver.due)") }
+    let laterSince = waiting.compactMap { firstSince($0) }.filter { $0 >= target }.min() ?? .max
+    if passedOver.laterSince != laterSince {
+      fail("\(pages): later ones since \(laterSince), the machine says \(passedOver.laterSince)")
+    }
     var points: [UInt64: UInt64] = [:]
-    for one in waiting.flatMap({ held[Int($0)] }) where !one.point.isReached {
+    for one in due.flatMap({ held[Int($0)] }) where !one.point.isReached {
       points[one.point.sourceNumber] = max(points[one.point.sourceNumber] ?? 0, one.point.change)
     }
     if passedOver.points.mapValues(\.change) != points {

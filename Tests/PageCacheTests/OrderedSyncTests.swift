@@ -59,6 +59,52 @@ import Testing
     try database.close()
   }
 
+  /// D21. The sync has given a page to the store; what is held back of it after that is not its business.
+  @Test(arguments: PageCache.Durability.allCases) func heldBackAfterItWasGiven(log: PageCache.Durability) throws {
+    let database = try Database(log: log)
+    try database.transact(0)
+    try database.data.write(toAbsoluteOffset: 4096, [5])
+    let (failures, isFirst) = (Failures(), SharedCounter())
+    database.logStore.before { call in
+      guard call == .flush, isFirst.addReturningNew(1) == 1 else { return nil }
+      // Dirty, and not because of the sync that has begun; then held back with what is dirty in it.
+      let writer = StagedThread("writer") {
+        do {
+          try database.data.write(toAbsoluteOffset: 4097, [6])
+          try database.log.append([8])
+          try database.data.write(toAbsoluteOffset: 4098, [7], notBefore: database.log.durabilityPoint())
+        } catch {
+          failures.add("\(error)")
+        }
+      }
+      writer.waitUntilOverOrAsleep()
+      return nil
+    }
+    let before = database.logStore.flushes
+    try database.data.sync()
+    #expect(database.logStore.flushes - before == 1)
+    #expect(database.store.durable(at: 0) == 7 && database.store.durable(at: 4096) == 5)
+    #expect(database.store.present(at: 4097) == 1 && database.store.present(at: 4098) == 1, "held back")
+    #expect(failures.all == [])
+    try database.close()
+  }
+
+  /// D21. A flush reaches all points of what it has covered, not only the one that it was made for.
+  @Test(arguments: PageCache.Durability.allCases) func pointsThatAFlushHasCovered(log: PageCache.Durability) throws {
+    let database = try Database(log: log)
+    try database.transact(0)
+    try database.log.append([8])
+    let second = try database.log.durabilityPoint()
+    let before = database.logStore.flushes
+    try database.data.sync()
+    #expect(second.isReached)
+    try database.data.write(toAbsoluteOffset: 4096, [9], notBefore: second)
+    try database.data.sync()
+    #expect(database.logStore.flushes - before == 1)
+    #expect(database.store.durable(at: 4096) == 9 && database.logStore.durable == [7, 8])
+    try database.close()
+  }
+
   /// D21. What is changed is settled, not what waits elsewhere in the file.
   @Test(arguments: ["punch", "zero", "allocate", "write", "grow"]) func somethingElseIsHeldBack(call: String) throws {
     let database = try Database(log: .writeBack)

@@ -14,33 +14,41 @@ extension FileCore {
     depth: Int = 0
   ) throws(CacheError) {
     try withStore(operation) { () throws(CacheError) in
-      let (target, isSettled) = index.withLock { () -> (UInt64, Bool) in
-        let target = unsafe min(durability.changes, upTo ?? .max)
+      let (changes, isSettled) = index.withLock { () -> (UInt64, Bool) in
+        let changes = unsafe durability.changes
         let isSettled = unsafe dataOnly && durability.isSettled && storeState.size >= length
-        if isSettled, pages == nil { reachLocked(target) }
-        return (target, isSettled)
+        if isSettled, pages == nil { reachLocked(changes) }
+        return (changes, isSettled)
       }
       if isSettled { return }
       checkOwner()
-      try give(pages, flushing: dataOnly ? .data : .all, upTo: target, operation: operation, depth: depth)
+      try give(
+        pages, flushing: dataOnly ? .data : .all, upTo: min(changes, upTo ?? .max), of: changes, operation: operation,
+        depth: depth)
     }
   }
 
   private enum Flushing { case nothing, data, all }
 
   /// Gives the store what is dirty, sees how all of it ended, and flushes.
+  /// - Parameters:
+  ///   - target: later changes may go on being held back.
+  ///   - changes: that have been made.
   private func give(
-    _ pages: ClosedRange<UInt64>?, flushing: Flushing, upTo target: UInt64, operation: CacheError.Operation, depth: Int
+    _ pages: ClosedRange<UInt64>?, flushing: Flushing, upTo target: UInt64, of changes: UInt64,
+    operation: CacheError.Operation, depth: Int
   ) throws(CacheError) {
     let watch = index.withLock { unsafe durability.watch }
     let all = pages.map { slotsAround($0) } ?? 0...index.geometry.maximumPage
     let end = pages == nil ? .max : Int64(clamping: (all.upperBound + 1) << frameShift)
-    var (outcome, failure) = writeBackInOrder(all, upTo: target, depth: depth)
+    var outcome = writeBackInOrder(all, upTo: target, depth: depth)
     // The file may be so long only by bytes that are held back elsewhere: then they are written as well.
-    if failure == nil, pages != nil, index.withLock({ unsafe holdBacks.allowedLength(length) < min(length, end) }) {
+    if outcome.failure == nil, pages != nil,
+      index.withLock({ unsafe holdBacks.allowedLength(length) < min(length, end) })
+    {
       let everything = writeBackInOrder(0...index.geometry.maximumPage, upTo: target, depth: depth)
-      outcome.refusal = outcome.refusal ?? everything.outcome.refusal
-      failure = everything.failure
+      outcome.refusal = outcome.refusal ?? everything.refusal
+      outcome.failure = everything.failure
     }
     do throws(StoreError) {
       awaitTransfers()
@@ -52,9 +60,10 @@ extension FileCore {
       throw self.error(operation, error.range, .store(error))
     }
     if pages == nil, flushing != .nothing {
-      index.withLock { reachLocked(min(target, outcome.passedOver.since)) }
+      // Also what came after the target: what was not held back of that has been given and flushed as well.
+      index.withLock { reachLocked(min(changes, outcome.since)) }
     }
-    if let failure { throw failure }
+    if let failure = outcome.failure { throw failure }
   }
 
   /// Gives the store all that is dirty. Flushes only where others wait for this file, and it is about to go.
@@ -65,29 +74,39 @@ extension FileCore {
 
   /// The same for the thread that shuts the file down.
   func writeBackWhileClosing(isLast: Bool) throws(CacheError) {
-    let (isQuiet, flushes, target) = index.withLock {
+    let (isQuiet, flushes, changes) = index.withLock {
       unsafe (
         durability.pages == 0 && ranges.isEmpty && storeState.size >= length, isLast && durability.hasOpenPoints,
         durability.changes
       )
     }
     if isQuiet, !flushes { return }
-    try give(nil, flushing: flushes ? .data : .nothing, upTo: target, operation: .close, depth: 0)
+    try give(nil, flushing: flushes ? .data : .nothing, upTo: changes, of: changes, operation: .close, depth: 0)
   }
 
   /// Files that may wait for each other in a row, before that is taken for a circle.
   private static var longestChain: Int { 64 }
 
+  /// What came of writing back in order.
+  struct OrderedOutcome {
+    /// Later changes are held back, some of them.
+    var since: UInt64 = .max
+    /// The first refusal of the store.
+    var refusal: StoreError?
+    /// Why what is held back could not be written.
+    var failure: CacheError?
+  }
+
   /// Writes back what was dirty before a change, and makes durable before that what it waits for.
   ///
-  /// Two passes, as a rule: the first one learns what the held pages wait for. Meanwhile no writer puts these pages off once more (`HoldBacks.beginRound`).
-  /// - Returns: also why what is held back could not be written, if so.
-  func writeBackInOrder(
-    _ pages: ClosedRange<UInt64>, upTo target: UInt64, depth: Int
-  ) -> (outcome: WriteBackOutcome, failure: CacheError?) {
+  /// Two passes, as a rule: the first one learns what the held pages wait for. Meanwhile no writer puts these pages off
+  /// once more (`HoldBacks.beginRound`). Each pass goes over what the one before has passed over, and over nothing else:
+  /// of all other pages the store has been given what it was to get, whatever is held back there by now.
+  func writeBackInOrder(_ pages: ClosedRange<UInt64>, upTo target: UInt64, depth: Int) -> OrderedOutcome {
     var round: UInt64?
     defer { if let round { endRound(round) } }
-    var refusal: StoreError?
+    var result = OrderedOutcome()
+    var left = [pages]
     while true {
       index.withLock {
         if let round {
@@ -97,16 +116,33 @@ extension FileCore {
           round = unsafe holdBacks.beginRound(pages, upTo: target)
         }
       }
-      var outcome = writeBack(pages)
-      outcome.refusal = refusal ?? outcome.refusal
-      refusal = outcome.refusal
-      guard outcome.passedOver.since < target else { return (outcome, nil) }
+      var outcome = WriteBackOutcome(upTo: target)
+      for part in left { writeBack(part, into: &outcome) }
+      result.refusal = result.refusal ?? outcome.refusal
+      result.since = min(result.since, outcome.passedOver.laterSince)
+      guard !outcome.passedOver.due.isEmpty else { return result }
       do throws(CacheError) {
-        try makePointsDurable(outcome.passedOver, depth: depth)
+        try makePointsDurable(outcome.passedOver.points, depth: depth)
       } catch {
-        return (outcome, error)
+        result.since = min(result.since, outcome.passedOver.since)
+        result.failure = error
+        return result
+      }
+      left = FileCore.runs(of: outcome.passedOver.due)
+    }
+  }
+
+  /// Pages as ranges, in order.
+  private static func runs(of pages: [UInt64]) -> [ClosedRange<UInt64>] {
+    var runs: [ClosedRange<UInt64>] = []
+    for page in pages.sorted() {
+      if let last = runs.last, last.upperBound + 1 >= page {
+        runs[runs.count - 1] = last.lowerBound...max(last.upperBound, page)
+      } else {
+        runs.append(page...page)
       }
     }
+    return runs
   }
 
   /// Lets writers hold pages back again.
@@ -118,11 +154,9 @@ extension FileCore {
   }
 
   /// Makes durable what pages are held back for. The caller has claimed nothing: other files have to be claimed for it.
-  func makePointsDurable(
-    _ passedOver: HoldBacks<DurabilityPoint>.PassedOver, depth: Int = 0
-  ) throws(CacheError) {
+  private func makePointsDurable(_ points: [UInt64: DurabilityPoint], depth: Int = 0) throws(CacheError) {
     guard depth < FileCore.longestChain else { throw error(.sync, nil, .orderingCycle) }
-    for point in passedOver.points.values { try point.makeDurable(depth: depth + 1) }
+    for point in points.values { try point.makeDurable(depth: depth + 1) }
   }
 
   /// Makes durable what a range of pages is held back for, so that the caller can try again what it could not do because of that. Writers do not put the pages off
@@ -131,8 +165,8 @@ extension FileCore {
     let (target, isHeld) = index.withLock { unsafe (durability.changes, holdBacks.isHeld(pages)) }
     guard isHeld else { return }
     try withStore(.sync) { () throws(CacheError) in
-      let (outcome, failure) = writeBackInOrder(pages, upTo: target, depth: 0)
-      if let failure { throw failure }
+      let outcome = writeBackInOrder(pages, upTo: target, depth: 0)
+      if let failure = outcome.failure { throw failure }
       if let refusal = outcome.refusal { throw error(.sync, refusal.range, .store(refusal)) }
     }
   }

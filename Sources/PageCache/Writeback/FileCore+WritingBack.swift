@@ -9,9 +9,12 @@ extension FileCore {
 
   /// What came of giving dirty pages to the store.
   struct WriteBackOutcome {
-    var passedOver = HoldBacks<DurabilityPoint>.PassedOver()
+    var passedOver: HoldBacks<DurabilityPoint>.PassedOver
     /// The first refusal.
     var refusal: StoreError?
+
+    /// - Parameter target: changes after this one need not be given to the store.
+    init(upTo target: UInt64 = .max) { passedOver = .init(upTo: target) }
   }
 
   /// Gives dirty pages to the store, in order, each once; neighbours together.
@@ -23,6 +26,14 @@ extension FileCore {
   ///   - holding: the caller's claim on the pages: one for reading does not mind; one for changing the store is enough, and no other is made.
   func writeBack(_ pages: ClosedRange<UInt64>, holding mode: RangeTable.Mode? = nil) -> WriteBackOutcome {
     var outcome = WriteBackOutcome()
+    writeBack(pages, holding: mode, into: &outcome)
+    return outcome
+  }
+
+  /// The same; what came of it is added.
+  func writeBack(
+    _ pages: ClosedRange<UInt64>, holding mode: RangeTable.Mode? = nil, into outcome: inout WriteBackOutcome
+  ) {
     var page = pages.lowerBound
     var staging = Staging()
     // A store that has refused a page is given few behind it at first: it may refuse these, too.
@@ -49,7 +60,6 @@ extension FileCore {
       // For as long as a copy takes.
       if batch.isBusy { sleepNanoseconds(20_000) }
     }
-    return outcome
   }
 
   /// The first page that is dirty, or that another write-back is giving to the store: its claim is waited for.

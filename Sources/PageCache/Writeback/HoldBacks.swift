@@ -22,17 +22,28 @@ package struct HoldBacks<Point: Reachable>: Sendable {
 
   /// What a write-back has passed over.
   package struct PassedOver: Sendable {
-    /// Later changes are not durable.
+    /// Changes up to this one are to be given to the store.
+    package let target: UInt64
+    /// Later changes are not given.
     package private(set) var since: UInt64 = .max
+    /// The same, but for the pages that are due.
+    package private(set) var laterSince: UInt64 = .max
+    /// Pages that hold back what is to be given. In no order, and some perhaps twice.
+    package private(set) var due: [UInt64] = []
     /// What they wait for: of each other file, the furthest point.
     package private(set) var points: [UInt64: Point] = [:]
 
-    package init() {}
+    package init(upTo target: UInt64 = .max) { self.target = target }
 
     package var isEmpty: Bool { since == .max }
 
-    package mutating func add(_ holdBack: HoldBack) {
+    package mutating func add(_ page: UInt64, _ holdBack: HoldBack) {
       since = min(since, holdBack.since)
+      guard holdBack.since < target else {
+        laterSince = min(laterSince, holdBack.since)
+        return
+      }
+      due.append(page)
       for point in holdBack.points where !point.isReached {
         if points[point.sourceNumber].map({ $0.change < point.change }) ?? true {
           points[point.sourceNumber] = point
@@ -83,25 +94,28 @@ package struct HoldBacks<Point: Reachable>: Sendable {
 
   /// Whether any of some pages has to wait; what it waits for is added.
   package func isHeld(_ range: ClosedRange<UInt64>, into passedOver: inout PassedOver) -> Bool {
-    guard !pages.isEmpty else { return false }
     var isHeld = false
-    func look(_ holdBack: HoldBack) {
-      guard !holdBack.isOver else { return }
-      passedOver.add(holdBack)
+    forEachHeld(in: range) {
+      passedOver.add($0, $1)
       isHeld = true
-    }
-    if range.count <= pages.count {
-      for page in range { if let holdBack = pages[page] { look(holdBack) } }
-    } else {
-      for (page, holdBack) in pages where range.contains(page) { look(holdBack) }
     }
     return isHeld
   }
 
   /// Whether any of some pages has to wait.
   package func isHeld(_ range: ClosedRange<UInt64>) -> Bool {
-    var passedOver = PassedOver()
-    return isHeld(range, into: &passedOver)
+    var isHeld = false
+    forEachHeld(in: range) { _, _ in isHeld = true }
+    return isHeld
+  }
+
+  private func forEachHeld(in range: ClosedRange<UInt64>, _ body: (UInt64, HoldBack) -> Void) {
+    guard !pages.isEmpty else { return }
+    if range.count <= pages.count {
+      for page in range { if let holdBack = pages[page], !holdBack.isOver { body(page, holdBack) } }
+    } else {
+      for (page, holdBack) in pages where range.contains(page) && !holdBack.isOver { body(page, holdBack) }
+    }
   }
 
   /// How long the store may be made: what lies behind that is held back.
