@@ -48,6 +48,9 @@ package final class UnflushedNames: Sendable {
   private nonisolated(unsafe) var making: [UInt64: Making] = [:]
   private nonisolated(unsafe) var lastNumber: UInt64 = 0
   private nonisolated(unsafe) var waiters = 0
+  /// Whether there is any of these: entries, crowded file systems, files that are being made. Changed with the lock held;
+  /// most flushes find none, and take no lock.
+  private let isAny = InlineWord(0)
 
   package init(limit: Int) { self.limit = limit }
 
@@ -75,11 +78,13 @@ package final class UnflushedNames: Sendable {
     let number = monitor.withLock { () -> UInt64 in
       unsafe lastNumber += 1
       unsafe making[lastNumber] = Making(realm: realm, process: getpid())
+      noteIfAny()
       return unsafe lastNumber
     }
     defer {
       monitor.withLock {
         unsafe making[number] = nil
+        noteIfAny()
         monitor.broadcast()
       }
     }
@@ -95,6 +100,7 @@ package final class UnflushedNames: Sendable {
       if unsafe entries.count >= limit, unsafe entries[identity] == nil { makeRoom() }
       unsafe entries[identity] = Entry(
         created: created, directory: path.removingLastComponent(), name: name, number: lastNumber)
+      noteIfAny()
     }
   }
 
@@ -111,10 +117,15 @@ package final class UnflushedNames: Sendable {
 
   /// Makes durable the name of a file, if opening made it and no flush has covered it since.
   /// - Parameter file: a descriptor of the file.
-  /// - Cost: a lock; for a name that is not durable yet, six system calls and a flush.
+  /// - Cost: a load, if no name in the process waits for a flush; otherwise a lock; for a name that is not durable yet,
+  ///   six system calls and a flush.
   package func flush(
     _ identity: StoreIdentity, created: StoreStatus.ChangeStamp?, by file: Int32, system: FileSystemCalls
   ) -> Errno? {
+    // T1 makes a file. T2 opens it by its path, and flushes it. T1 has noted it before the file was there, so T2, which
+    // has found the file, finds it noted: the kernel's lock of the directory comes between the two. Acquire pairs with
+    // the release of `noteIfAny`: whoever finds nothing any more comes after the flush that has made it durable.
+    guard isAny.loadAcquire() != 0 else { return nil }
     let (entry, crowd) = monitor.withLock { () -> (Entry?, UInt64?) in
       awaitMaking(identity, created)
       return unsafe (entries[identity], crowded[identity.realm])
@@ -122,7 +133,10 @@ package final class UnflushedNames: Sendable {
     if let crowd {
       if let errno = system.flushFileSystem(file) { return errno }
       // What was added since then, and dropped, is not covered.
-      monitor.withLock { if unsafe crowded[identity.realm] == crowd { unsafe crowded[identity.realm] = nil } }
+      monitor.withLock {
+        if unsafe crowded[identity.realm] == crowd { unsafe crowded[identity.realm] = nil }
+        noteIfAny()
+      }
     } else if let entry, entry.isOf(created) {
       if let errno = Self.flush(entry.name, in: entry.directory, of: identity, by: file, system: system) {
         return errno
@@ -154,7 +168,16 @@ package final class UnflushedNames: Sendable {
   }
 
   private func forget(_ identity: StoreIdentity, _ number: UInt64) {
-    monitor.withLock { if unsafe entries[identity]?.number == number { unsafe entries[identity] = nil } }
+    monitor.withLock {
+      if unsafe entries[identity]?.number == number { unsafe entries[identity] = nil }
+      noteIfAny()
+    }
+  }
+
+  /// Expects the lock held.
+  private func noteIfAny() {
+    let isAny = unsafe !entries.isEmpty || !crowded.isEmpty || !making.isEmpty
+    self.isAny.storeRelease(isAny ? 1 : 0)
   }
 
   /// Forgets the name of a file that has none any more. Called when a store is closed, so that temporary files leave

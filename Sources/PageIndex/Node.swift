@@ -3,7 +3,7 @@ import Primitives
 /// A node of the radix tree.
 ///
 /// ```
-///   marks     one bit a slot and mark, in words of 64; padded
+///   marks     padding, and one bit a slot and mark in words of 64, the first word next to the header
 ///   header    64 bytes: parent, place in the parent, slots in use, shift, words for the allocator
 ///   slots     fanOut entries        <- a node entry points here, so that a lookup adds nothing to the address
 /// ```
@@ -18,7 +18,7 @@ package struct Node: @unchecked Sendable {
   static let headerByteCount = 64
 
   static func marksByteCount(fanOut: Int) -> Int {
-    let words = Mark.allCases.count * ((fanOut + 63) / 64)
+    let words = Mark.allCases.count * markWords(fanOut: fanOut)
     // With the header, a multiple of what a node entry can address.
     return (words * 8 + headerByteCount + Entry.nodeAlignment - 1) / Entry.nodeAlignment * Entry.nodeAlignment
       - headerByteCount
@@ -75,38 +75,49 @@ package struct Node: @unchecked Sendable {
     unsafe UnsafeMutableRawPointer(bitPattern: UInt(parent)).map { unsafe Node(slots: $0) }
   }
 
+  // With every change of a page its marks are looked at, and most of the time changed: so these are inlined.
+
+  @inline(__always)
+  private static func markWords(fanOut: Int) -> Int { (fanOut &+ 63) &>> 6 }
+
   /// The word of marks that holds a slot's bit.
-  func markWord(_ mark: Mark, word: Int, fanOut: Int) -> SharedWord {
-    let words = (fanOut + 63) / 64
-    return unsafe SharedWord(at: base(fanOut: fanOut) + (mark.rawValue * words + word) * 8)
+  @inline(__always)
+  private func markWord(_ mark: Mark, word: Int, fanOut: Int) -> SharedWord {
+    let number = mark.rawValue &* Node.markWords(fanOut: fanOut) &+ word
+    return unsafe SharedWord(at: slots - Node.headerByteCount - (number &+ 1) &* 8)
   }
 
+  @inline(__always)
   func isMarked(_ slot: Int, _ mark: Mark, fanOut: Int) -> Bool {
-    markWord(mark, word: slot / 64, fanOut: fanOut).loadRelaxed() & 1 << UInt64(slot % 64) != 0
+    markWord(mark, word: slot &>> 6, fanOut: fanOut).loadRelaxed() &>> UInt64(slot & 63) & 1 != 0
   }
 
   /// Expects the index lock held. Returns whether the bit changed.
+  @inline(__always)
   @discardableResult
   func setMark(_ slot: Int, _ mark: Mark, to on: Bool, fanOut: Int) -> Bool {
-    let word = markWord(mark, word: slot / 64, fanOut: fanOut)
+    let word = markWord(mark, word: slot &>> 6, fanOut: fanOut)
     let old = word.loadRelaxed()
-    let bit: UInt64 = 1 << UInt64(slot % 64)
+    let bit: UInt64 = 1 &<< UInt64(slot & 63)
     let new = on ? old | bit : old & ~bit
     word.storeRelaxed(new)
     return new != old
   }
 
+  @inline(__always)
   func hasAnyMark(_ mark: Mark, fanOut: Int) -> Bool {
-    (0..<(fanOut + 63) / 64).contains { markWord(mark, word: $0, fanOut: fanOut).loadRelaxed() != 0 }
+    for word in 0..<Node.markWords(fanOut: fanOut)
+    where markWord(mark, word: word, fanOut: fanOut).loadRelaxed() != 0 { return true }
+    return false
   }
 
   /// The first slot from `start` on that bears the mark.
   func firstMarked(_ mark: Mark, from start: Int, fanOut: Int) -> Int? {
     var slot = start
     while slot < fanOut {
-      let bits = markWord(mark, word: slot / 64, fanOut: fanOut).loadRelaxed() >> UInt64(slot % 64)
+      let bits = markWord(mark, word: slot &>> 6, fanOut: fanOut).loadRelaxed() &>> UInt64(slot & 63)
       if bits != 0 { return slot + bits.trailingZeroBitCount }
-      slot = (slot / 64 + 1) * 64
+      slot = (slot &>> 6 &+ 1) &<< 6
     }
     return nil
   }
@@ -128,12 +139,18 @@ package enum Mark: Int, CaseIterable, Sendable {
   case writtenInEvenEpoch
   /// Given to the store in an odd flush epoch, and not known to be durable.
   case writtenInOddEpoch
-}
 
-/// Several marks of one entry.
-package struct MarkSet: OptionSet, Sendable {
-  package let rawValue: Int
-  package init(rawValue: Int) { self.rawValue = rawValue }
-  package init(_ mark: Mark) { rawValue = 1 << mark.rawValue }
-  package static let all = MarkSet(rawValue: 1 << Mark.allCases.count - 1)
+  /// Its bit where several are kept in one number: in place of a set, whose operations, as `rawValue`, would be calls
+  /// where another module asks for them.
+  @inlinable @inline(__always)
+  package var bit: Int {
+    switch self {
+    case .dirty: 0b001
+    case .writtenInEvenEpoch: 0b010
+    case .writtenInOddEpoch: 0b100
+    }
+  }
+
+  @inlinable @inline(__always)
+  package static var allBits: Int { 0b111 }
 }

@@ -106,11 +106,6 @@ extension Durability {
   }
 }
 
-extension Mark {
-  @inline(__always)
-  package var bit: Int { 1 << rawValue }
-}
-
 // MARK: Changes and points
 
 extension Durability {
@@ -180,10 +175,13 @@ extension Durability {
   package var newestTransfer: UInt64 { lastTransfer }
 
   /// Whether any transfer that had begun by then is still under way.
-  package func isTransferLeft(upTo number: UInt64) -> Bool { transfers.contains { $0.number <= number } }
+  package func isTransferLeft(upTo number: UInt64) -> Bool {
+    !transfers.isEmpty && transfers.contains { $0.number <= number }
+  }
 
   /// The first of some pages that a write-back is giving to the store.
   package func firstInWriteBack(_ pages: ClosedRange<UInt64>) -> UInt64? {
+    guard !transfers.isEmpty else { return nil }
     var first: UInt64?
     for transfer in transfers where transfer.isWriteBack && transfer.pages.overlaps(pages) {
       first = min(first ?? .max, max(transfer.pages.lowerBound, pages.lowerBound))
@@ -192,7 +190,10 @@ extension Durability {
   }
 
   /// Whether the store is being given any of some pages: a flush says nothing of them.
-  package func isInTransfer(_ pages: ClosedRange<UInt64>) -> Bool { transfers.contains { $0.pages.overlaps(pages) } }
+  package func isInTransfer(_ pages: ClosedRange<UInt64>) -> Bool {
+    // As a rule there is none; this is asked for every page that a flush has covered.
+    !transfers.isEmpty && transfers.contains { $0.pages.overlaps(pages) }
+  }
 }
 
 // MARK: Flushes

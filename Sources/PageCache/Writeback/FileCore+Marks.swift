@@ -8,20 +8,12 @@ extension FileCore {
   /// - Returns: by how many the pages with any mark have become more.
   @discardableResult
   func changeMarks(_ location: PageIndex.Location, page: UInt64, _ change: Durability.MarkChange) -> Int {
-    let before = index.marks(of: location, page: page).rawValue
-    let after = before & ~change.remove | change.add
-    var different = before ^ after
-    guard different != 0 else { return 0 }
+    let (before, after) = index.changeMarks(of: location, page: page, adding: change.add, removing: change.remove)
+    guard before != after else { return 0 }
     let count = 1 << Int(location.shift)
-    if different & Mark.dirty.bit != 0 {
+    if (before ^ after) & Mark.dirty.bit != 0 {
       unsafe durability.dirtyPages += after & Mark.dirty.bit != 0 ? count : -count
       if unsafe durability.dirtyPages == 0 { unsafe durability.dirtySince = nil }
-    }
-    while different != 0 {
-      let number = different.trailingZeroBitCount
-      different &= different - 1
-      guard let mark = Mark(rawValue: number) else { break }
-      index.setMark(of: location, page: page, mark, to: after & 1 << number != 0)
     }
     guard (before == 0) != (after == 0) else { return 0 }
     if after == 0 { bringBack(location, page: page) }
@@ -79,7 +71,7 @@ extension FileCore {
 
   /// Forgets what is owed for an entry that is about to leave the index.
   func forgetMarks(_ found: PageIndex.Found) {
-    let change = changeMarks(found.location, page: found.page, Durability.MarkChange(remove: MarkSet.all.rawValue))
+    let change = changeMarks(found.location, page: found.page, Durability.MarkChange(remove: Mark.allBits))
     if change < 0 { engine.dirtyBudget.giveBack(-change) }
     if unsafe !holdBacks.isEmpty {
       for page in found.page...found.lastPage { unsafe holdBacks.remove(page) }
@@ -91,7 +83,7 @@ extension FileCore {
 
   /// Whether a slot owes something: then its folio may not be evicted.
   func isOwed(_ location: PageIndex.Location, page: UInt64) -> Bool {
-    !index.marks(of: location, page: page).isEmpty
+    index.isMarked(location, page: page)
   }
 
   /// Whether any of some pages is dirty.
