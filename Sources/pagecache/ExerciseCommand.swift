@@ -11,7 +11,8 @@ struct ExerciseCommand: ParsableCommand {
       done again with parts left out for as long as they still fail, and the shortest list is printed with its seed.
 
       Several threads (--threads): a third of them change files, all bytes of which say which change put them there; the others read, and for each \
-      read it is decided whether the file was ever so, at one instant while the read was under way.
+      read it is decided whether the file was ever so, at one instant while the read was under way. With --refusing, stores refuse one call in fifty, \
+      and what fails because of that is done again.
       """)
 
   @Option(help: "Operations, by one thread.")
@@ -45,6 +46,9 @@ struct ExerciseCommand: ParsableCommand {
   )
   var path: String?
 
+  @Flag(help: "Of several threads: over stores that refuse now and then.")
+  var refusing = false
+
   enum Target: String, ExpressibleByArgument, CaseIterable { case cache, pread }
 
   enum Durability: String, ExpressibleByArgument, CaseIterable {
@@ -63,6 +67,9 @@ struct ExerciseCommand: ParsableCommand {
 
   func validate() throws {
     guard ops > 0 else { throw ValidationError("\(ops) is no number of operations") }
+    guard !refusing || target == .cache && threads > 1 else {
+      throw ValidationError("--refusing is for a cache and several threads")
+    }
   }
 
   mutating func run() throws {
@@ -80,8 +87,14 @@ struct ExerciseCommand: ParsableCommand {
         try CacheTarget(
           seed: seed, durability: durability.ofFile, memoryLimit: limit ?? 16 << 20, maximumAtomicLength: 1 << 20)
       }
-      output.progress(target.name)
-      try runThreads(target, path, output)
+      guard refusing else {
+        output.progress(target.name)
+        return try runThreads(target, path, output)
+      }
+      let retried = RetriedTarget(target, seed: seed)
+      output.progress(retried.name)
+      defer { output.table(retried.account) }
+      try runThreads(retried, path, output)
     }
   }
 
