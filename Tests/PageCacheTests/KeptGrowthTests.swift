@@ -48,6 +48,19 @@ import Testing
     }
   }
 
+  /// What has made the file longer is not written yet. The store does not get a size that the file never had.
+  @Test(arguments: [Refused.zero, .allocate]) func withinAFileThatTheStoreIsNotAsLongAs(_ call: Refused) throws {
+    let store = ScriptedStore(filled(1, 4096))
+    let cache = try smallCache()
+    let file = try store.open(in: cache, .writeBack)
+    try file.write(toAbsoluteOffset: 12_288, filled(3))
+    if call == .zero { try file.zeroRange(5000..<9000) } else { try file.allocate(5000..<9000) }
+    #expect(store.present.count == 4096)
+    try file.sync()
+    #expect(store.durable == filled(1) + filled(0, 8192) + filled(3))
+    try file.close()
+  }
+
   /// D1. The store has the bytes of a write past the end of the file; the write has not returned.
   @Test(arguments: Refused.allCases) func aRefusalBesideAWriteThatExtends(_ refused: Refused) throws {
     let setting = try Setting(refused)

@@ -18,7 +18,8 @@ extension FileCore {
       // Of the page in which the file ends all is told: it goes as a whole. Told of a part, a store zeroes that in memory, which it may lose, and there would be no copy of it.
       let reachesEnd = after == before && clamped.upperBound == before
       let told = reachesEnd ? clamped.lowerBound..<Int64(pageCount(before) << frameShift) : clamped
-      let toldChange = reachesEnd && change != .punchHole ? .zero(keepingSize: true) : change
+      // If the file does not become longer, the store does not either: it would get a size that the file never had, where what made the file longer is not written yet.
+      let toldChange = after == before && change != .punchHole ? .zero(keepingSize: true) : change
       // What lies past the old end is zero already.
       let here = clamped.clamped(to: 0..<max(clamped.lowerBound, before))
       guard try writeBackEdges(of: here, operation: operation) else { return false }
@@ -38,13 +39,14 @@ extension FileCore {
   func allocate(_ range: Range<Int64>, keepingSize: Bool) throws(CacheError) {
     try growing(range, grows: !keepingSize, operation: .allocate) { (before) throws(CacheError) -> Bool in
       let after = keepingSize ? before : max(before, range.upperBound)
+      let toldKeeping = after == before
       try reshape(
         FileChange(
           operation: .allocate, range: 0..<0, content: .none, length: FileChange.Length(from: before, to: after))
       ) { [self] () throws(CacheError) in
         try changeStore(
-          .allocate, range, size: { keepingSize ? $0 : max($0, range.upperBound) }, claimsEnd: after > before
-        ) { () throws(StoreError) in try store.change(.allocate(keepingSize: keepingSize), range) }
+          .allocate, range, size: { toldKeeping ? $0 : max($0, range.upperBound) }, claimsEnd: after > before
+        ) { () throws(StoreError) in try store.change(.allocate(keepingSize: toldKeeping), range) }
       }
       return true
     }
