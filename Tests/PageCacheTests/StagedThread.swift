@@ -56,12 +56,16 @@ final class StagedThread<Value: Sendable>: Sendable {
   private let number = InlineWord(0)
   // Written before `over` has come, read after that.
   nonisolated(unsafe) private var outcome: Result<Value, any Error>?
+  /// Kept as long as this: freed by whoever starts the thread while that ends, it would be a race to ThreadSanitizer,
+  /// which does not see the runtime's counts.
+  private let body: @Sendable () throws -> Value
 
   init(_ name: String, _ body: @escaping @Sendable () throws -> Value) {
+    self.body = body
     let thread = JoinableThread(name: name) { [self] in
       // Release pairs with the acquire in `isAsleep`.
       number.storeRelease(StagedThread.currentNumber())
-      unsafe outcome = Result { try body() }
+      unsafe outcome = Result { try self.body() }
       over.come()
     }
     guard let thread else { preconditionFailure("the system has no thread") }
