@@ -36,6 +36,23 @@ import Testing
     }
   }
 
+  /// What fails because of the store is made again; it must not have done a part.
+  @Test(arguments: [PageCache.Durability.writeThrough, .writeBack])
+  func noReadSeesAPartOfWhatTheStoreHasRefused(durability: PageCache.Durability) throws {
+    try withTemporaryDirectory { directory in
+      let target = RetriedTarget(
+        try CacheTarget(seed: testSeed, durability: durability, memoryLimit: 16 << 20, maximumAtomicLength: 1 << 20),
+        seed: testSeed)
+      var exercise = StampedExercise(path: directory.appending("file"), target: target)
+      exercise.threads = 4
+      exercise.seconds = 2
+      exercise.seed = testSeed
+      let report = try exercise.run()
+      #expect(report.isClean, "\(report.lines.joined(separator: "\n"))")
+      #expect(target.refusals > 0)
+    }
+  }
+
   @Test func noReadBesideChangesIsTorn() throws {
     var plan = AtomicityPlan()
     plan.fileBytes = 4 << 20

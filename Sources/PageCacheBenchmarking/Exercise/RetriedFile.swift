@@ -99,6 +99,9 @@ package final class RetriedTarget: ExerciseTarget {
   // An exchange that a store refuses in the middle is undone while readers look.
   package var atomicChanges: Set<ExerciseChange> { target.atomicChanges.subtracting([.exchange]) }
 
+  /// Calls of stores that were refused.
+  package var refusals: Int { refused.value }
+
   /// What the stores have done.
   package var account: String {
     "the stores refused \(refused.value) calls; \(failures.value) calls of files failed and were made again"
