@@ -114,6 +114,8 @@ public enum Safeguard: String, Sendable, CaseIterable {
   case holdBacksSeenAgain
   /// What is dirty again waits for the points until which its pages are held back.
   case dirtyAgainHeldBack
+  /// Pages are held back as soon as they are marked.
+  case heldBackWhenMarked
   /// A write-back waits for what another has taken.
   case takenAwaited
 }

@@ -312,6 +312,7 @@ extension DurabilityMachine {
     // What is dirty waits as well from now on; not what the store has.
     let isAnyDirty = pages.contains { marks[$0] & Self.dirty != 0 }
     let since = isHeld && isAnyDirty ? durability.durableChanges : durability.changes
+    let wasOwed = isAnyOwed(pages)
     version += 1
     pointOfVersion.append(isHeld ? point : nil)
     let cells = 1 + draw(below: 3)
@@ -322,7 +323,7 @@ extension DurabilityMachine {
     }
     durability.noteChange()
     if isHeld, let point {
-      for page in pages { holdBacks.add(UInt64(page), until: point, since: since, lengthBefore: nil) }
+      for page in pages { holdBacks.add(UInt64(page), until: point, since: since, wasOwed: wasOwed, lengthBefore: nil) }
     }
   }
 

@@ -59,6 +59,7 @@ private struct HoldBacksMachine {
   private struct Held {
     let point: FakePoint
     let since: UInt64
+    let wasOwed: Bool
     let lengthBefore: Int64?
   }
 
@@ -108,11 +109,13 @@ private struct HoldBacksMachine {
     case 8 where random.next(below: 3) == 0:
       let pages = drawPages()
       let since = change - random.next(below: min(8, change + 1))
-      note("\(pages) wait since \(since), if not longer")
-      holdBacks.lowerSince(pages, to: since)
+      let isAnyLost = random.next(below: 4) == 0
+      note("\(pages) wait since \(since), if not longer\(isAnyLost ? "; what was durable is lost" : "")")
+      holdBacks.lowerSince(pages, to: since, isAnyLost: isAnyLost)
       for page in pages {
-        guard let first = held[Int(page)].first, first.since > since else { continue }
-        held[Int(page)][0] = Held(point: first.point, since: since, lengthBefore: first.lengthBefore)
+        guard let first = held[Int(page)].first, first.since > since, first.wasOwed || isAnyLost else { continue }
+        held[Int(page)][0] = Held(
+          point: first.point, since: since, wasOwed: first.wasOwed, lengthBefore: first.lengthBefore)
       }
     case 8:
       let page = random.next(below: Self.pageCount)
@@ -157,8 +160,9 @@ private struct HoldBacksMachine {
     let lengthBefore = random.next(below: 3) == 0 ? Int64(random.next(below: 100)) : nil
     change += 1
     note("page \(page) waits for \(point.change) of file \(file.number), since \(since), length \(lengthBefore ?? -1)")
-    holdBacks.add(page, until: point, since: since, lengthBefore: lengthBefore)
-    held[Int(page)].append(Held(point: point, since: since, lengthBefore: lengthBefore))
+    let wasOwed = random.next(below: 2) == 0
+    holdBacks.add(page, until: point, since: since, wasOwed: wasOwed, lengthBefore: lengthBefore)
+    held[Int(page)].append(Held(point: point, since: since, wasOwed: wasOwed, lengthBefore: lengthBefore))
   }
 
   /// What write-back does.

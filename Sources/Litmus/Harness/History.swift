@@ -50,12 +50,17 @@
 
     /// Wherever it is that the store gets bytes that are held back, what they wait for must be durable.
     private func watch(_ act: Act, _ point: (file: Int, known: SIMD8<UInt32>), _ world: World) {
-      guard case .heldWrite(_, let bytes, let file) = act, let byte = bytes.first else { return }
+      guard case .heldWrite(let offset, let bytes, let file) = act, let byte = bytes.first else { return }
       let store = world.stores[point.file]
-      world.stores[file].heldBytes[byte] = { [weak self, weak store] in
-        guard let self, let store else { return }
-        pledges.append(Pledge(point.file, known: point.known, image: store.durable, said: "held bytes are written"))
+      func watch(_ what: String) -> () -> Void {
+        { [weak self, weak store] in
+          guard let self, let store else { return }
+          pledges.append(Pledge(point.file, known: point.known, image: store.durable, said: what))
+        }
       }
+      world.stores[file].heldBytes[byte] = watch("held bytes are written")
+      // Tests begin with files that end elsewhere.
+      world.stores[file].heldEnds[offset + bytes.count] = watch("the store is made as long as held bytes go")
     }
 
     /// Does acts in their order, up to a message that has not come.

@@ -50,6 +50,8 @@
     private(set) var violation: String?
     /// Bytes of writes that were held back, and what is to be done when the store gets one of them.
     var heldBytes: [UInt8: () -> Void] = [:]
+    /// How long the file is by a write that was held back, and what is to be done when the store becomes as long.
+    var heldEnds: [Int: () -> Void] = [:]
     /// Whether files can share storage.
     var sharesStorage = true
     /// Whether it says where its holes are.
@@ -206,6 +208,7 @@
         unwritten.removeLast(max(0, unwritten.count - size))
         holes = holes.filter { $0 * Self.pageSize < size }
       } else {
+        heldEnds.removeValue(forKey: size)?()
         grow(to: size)
       }
     }

@@ -60,6 +60,14 @@
             ("writer", [.write(0, bytes(75, 8), file: 1), .point(file: 1), .heldWrite(0, bytes(77, 8))]),
           ]),
         Litmus(
+          "D4 longer", "a write that makes the file longer, not before a point, beside a sync",
+          mutants: [.heldBackWhenMarked], bound: 2,
+          start: Start(sizes: [256, 256], durability: .writeBack, before: [.write(16, bytes(76, 8))]),
+          threads: [
+            ("syncer", [.syncDurable(16, bytes(76, 8))]),
+            ("writer", [.write(0, bytes(75, 8), file: 1), .point(file: 1), .heldWrite(300, bytes(77, 8))]),
+          ]),
+        Litmus(
           "D4 beside", "the same, and another sync goes by what the first has taken",
           mutants: [.takenAwaited], bound: 2,
           start: Start(sizes: [256, 256], durability: .writeBack, before: [.write(16, bytes(76, 8))]),

@@ -134,6 +134,8 @@ extension FileCore {
       if found.entry.isFolio, !found.entry.isChanging, keeps(.marksOnWhatGoes) { mark(found.location) }
       page = found.lastPage + 1
     }
+    // Before the new length can be seen: a sync beside this makes the store no longer than it may be.
+    if keeps(.heldBackWhenMarked) { holdBackLocked(change, slots, lengthBefore: hand.lengthBefore) }
     if end != length, keeps(.lengthWithinMarks) { publishLocked(length: end) }
     return (slots, replaced)
   }
@@ -143,9 +145,7 @@ extension FileCore {
   func publishLocked(
     _ change: FileChange, _ slots: [MarkedSlot], _ standing: Durability.Standing, _ hand: inout PreparedChange
   ) -> (owed: Int, gone: [UInt64]) {
-    let isHeld = change.heldUntil.map { !$0.isReached } ?? false
-    // What is dirty in these pages waits as well from now on; what the store has does not, unless it is lost.
-    let since = unsafe isHeld && isAnyDirty(change.pages) ? durability.durableChanges : durability.changes
+    if !keeps(.heldBackWhenMarked) { holdBackLocked(change, slots, lengthBefore: hand.lengthBefore) }
     var owed = 0
     for slot in slots {
       if slot.isInPlace || change.pages.contains(slot.page) {
@@ -161,13 +161,10 @@ extension FileCore {
     case .bytes:
       noteChangeLocked()
       if !keeps(.lengthWithinMarks), change.range.upperBound > length { publishLocked(length: change.range.upperBound) }
-      if let point = change.heldUntil, isHeld {
-        let before = hand.lengthBefore
-        holdBack(
-          slots, of: change.pages, until: point, since: since,
-          lengthBefore: change.range.upperBound > before ? before : nil)
-      }
-    case .zeros: break
+    case .zeros:
+      // Once more, now that the edges are marked: it was counted when the store had done it, and a sync that counts it
+      // may have begun since, and gone by a failure that makes the edges dirty.
+      noteChangeLocked()
     case .unknown, .none:
       // The length comes last.
       let end = change.length.applied(to: length)
@@ -177,14 +174,17 @@ extension FileCore {
     return (owed, gone)
   }
 
-  private func holdBack(
-    _ slots: [MarkedSlot], of changed: ClosedRange<UInt64>, until point: DurabilityPoint, since: UInt64,
-    lengthBefore: Int64?
-  ) {
-    for slot in slots where slot.isInPlace || changed.contains(slot.page) {
+  /// Holds the pages of a change back, if it waits for a point.
+  private func holdBackLocked(_ change: FileChange, _ slots: [MarkedSlot], lengthBefore: Int64) {
+    guard case .bytes = change.content, let point = change.heldUntil, !point.isReached else { return }
+    // What is dirty in these pages waits as well from now on; what the store has does not, unless it is lost.
+    let since = unsafe isAnyDirty(change.pages) ? durability.durableChanges : durability.changes
+    let wasOwed = isAnyOwed(change.pages)
+    let before = change.range.upperBound > lengthBefore ? lengthBefore : nil
+    for slot in slots where slot.isInPlace || change.pages.contains(slot.page) {
       let first = slot.page & ~(1 << slot.location.shift - 1)
       for page in first..<first + 1 << slot.location.shift {
-        unsafe holdBacks.add(page, until: point, since: since, lengthBefore: lengthBefore)
+        unsafe holdBacks.add(page, until: point, since: since, wasOwed: wasOwed, lengthBefore: before)
       }
     }
   }

@@ -110,7 +110,7 @@ extension FileCore {
             index.eraseSlot(of: found)
           } else {
             engine.dirtyBudget.giveBack(-mark(found.location, page: found.page, as: .dirty))
-            waitForMore(found.page...found.lastPage)
+            waitForMore(found.page...found.lastPage, isAnyLost: refusal.mayHaveChangedTheStore)
             isDirtyAgain = true
           }
         }
@@ -118,5 +118,15 @@ extension FileCore {
       if isDirtyAgain { unsafe durability.noteLoss(refusal) }
     }
     release(heads: heads)
+  }
+}
+
+extension StoreError {
+  /// Whether what was refused may have been done in part.
+  fileprivate var mayHaveChangedTheStore: Bool {
+    switch cause {
+    case .unsupported, .system(.invalidArgument): false
+    default: true
+    }
   }
 }

@@ -127,10 +127,13 @@ final class FileCore: Sendable {
     error(operation, range, .noFrames(limit: engine.memoryLimit))
   }
 
-  /// The bytes of a range of pages, as far as a length goes.
+  /// The bytes of a range of pages, as far as a length goes. The pages may lie behind whatever a file can have.
   func byteRange(from first: UInt64, through last: UInt64, length: Int64) -> Range<Int64> {
-    let start = Int64(first << frameShift)
-    return start..<max(start, min(Int64((last + 1) << frameShift), length))
+    let start = min(first << frameShift, UInt64(Int64.max))
+    // Not by the end of the last page, which may be no number.
+    let count = UInt64(max(0, length)) > start ? UInt64(length) - start : 0
+    let pages = last - first + 1
+    return Int64(start)..<Int64(start + min(count, pages > count >> frameShift ? count : pages << frameShift))
   }
 
   /// The bytes of a range of pages, as far as the file goes.

@@ -20,7 +20,7 @@ extension CachedFile {
   /// - Cost: as `punchHole(_:)`.
   public func zeroRange(_ range: Range<Int64>, keepingSize: Bool = false) throws(CacheError) {
     let file = try structureFile(.zeroRange, range)
-    try checkSize(range.upperBound, of: file, .zeroRange, range)
+    if !keepingSize { try checkSize(range.upperBound, of: file, .zeroRange, range) }
     try file.zero(range, change: .zero(keepingSize: keepingSize), operation: .zeroRange)
   }
 
@@ -32,9 +32,11 @@ extension CachedFile {
   /// - Cost: a call of the store and a few locks.
   public func allocate(_ range: Range<Int64>, keepingSize: Bool = false) throws(CacheError) {
     let file = try structureFile(.allocate, range)
-    try checkSize(range.upperBound, of: file, .allocate, range)
-    guard !range.isEmpty else { return }
-    try file.allocate(range, keepingSize: keepingSize)
+    if !keepingSize { try checkSize(range.upperBound, of: file, .allocate, range) }
+    // What lies past the largest size can get no storage, and needs none if the size stays.
+    let wanted = range.clamped(to: 0..<file.maximumSize)
+    guard !wanted.isEmpty else { return }
+    try file.allocate(wanted, keepingSize: keepingSize)
   }
 
   /// Takes a range out of the file: what follows moves down, and the file becomes shorter. At one instant, at any length (P1).

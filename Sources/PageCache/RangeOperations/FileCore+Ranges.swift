@@ -19,7 +19,10 @@ extension FileCore {
       let reachesEnd = after == before && clamped.upperBound == before
       let told = reachesEnd ? clamped.lowerBound..<Int64(pageCount(before) << frameShift) : clamped
       // If the file does not become longer, the store does not either: it would get a size that the file never had, where what made the file longer is not written yet.
-      let toldChange = after == before && change != .punchHole ? .zero(keepingSize: true) : change
+      // Where the store ends behind the range it stays as long anyway, and some stores cannot be told.
+      let toldChange =
+        change != .punchHole && (reachesEnd || after == before && storeEnds(before: clamped.upperBound))
+        ? .zero(keepingSize: true) : change
       // What lies past the old end is zero already.
       let here = clamped.clamped(to: 0..<max(clamped.lowerBound, before))
       guard try writeBackEdges(of: here, operation: operation) else { return false }
@@ -39,7 +42,8 @@ extension FileCore {
   func allocate(_ range: Range<Int64>, keepingSize: Bool) throws(CacheError) {
     try growing(range, grows: !keepingSize, operation: .allocate) { (before) throws(CacheError) -> Bool in
       let after = keepingSize ? before : max(before, range.upperBound)
-      let toldKeeping = after == before
+      // As for `zero`.
+      let toldKeeping = keepingSize || after == before && storeEnds(before: range.upperBound)
       try reshape(
         FileChange(
           operation: .allocate, range: 0..<0, content: .none, length: FileChange.Length(from: before, to: after))
@@ -51,6 +55,8 @@ extension FileCore {
       return true
     }
   }
+
+  private func storeEnds(before end: Int64) -> Bool { index.withLock { unsafe storeState.size < end } }
 
   /// Runs a body with a range claimed; with all that follows, if the file becomes longer by it, so that no other call makes it longer meanwhile.
   /// - Parameter body: is given the length, which only calls behind the range change; false as nil for `withStructure`.

@@ -40,7 +40,7 @@ extension FileCore {
   ) throws(CacheError) {
     let watch = index.withLock { unsafe durability.watch }
     let all = pages.map { slotsAround($0) } ?? 0...index.geometry.maximumPage
-    let end = pages == nil ? .max : Int64(clamping: (all.upperBound + 1) << frameShift)
+    let end = pages == nil ? .max : byteRange(from: 0, through: all.upperBound, length: .max).upperBound
     var outcome = writeBackInOrder(all, upTo: target, depth: depth)
     // The file may be so long only by bytes that are held back elsewhere: then they are written as well.
     if outcome.failure == nil, pages != nil,

@@ -93,8 +93,10 @@ extension FileCore {
   }
 
   /// Pages have become dirty again: if they are held back, what was written to them before waits as well from now on.
-  func waitForMore(_ pages: ClosedRange<UInt64>) {
-    if keeps(.dirtyAgainHeldBack) { unsafe holdBacks.lowerSince(pages, to: durability.durableChanges) }
+  /// - Parameter isAnyLost: also what was durable may be lost.
+  func waitForMore(_ pages: ClosedRange<UInt64>, isAnyLost: Bool = false) {
+    guard keeps(.dirtyAgainHeldBack) else { return }
+    unsafe holdBacks.lowerSince(pages, to: durability.durableChanges, isAnyLost: isAnyLost)
   }
 
   /// Whether any of some pages owes something.

@@ -14,6 +14,8 @@ package struct HoldBacks<Point: Reachable>: Sendable {
     package fileprivate(set) var points: [Point]
     /// Changes of the file that do not wait for this page: none later than this.
     package fileprivate(set) var since: UInt64
+    /// Whether the page owed anything when it was first held back: what was not durable of it then.
+    let wasOwed: Bool
     /// How long the file was before it grew by bytes that are held back; nil if it has not.
     package fileprivate(set) var lengthBefore: Int64?
 
@@ -26,7 +28,7 @@ package struct HoldBacks<Point: Reachable>: Sendable {
     package let target: UInt64
     /// Later changes are not given.
     package private(set) var since: UInt64 = .max
-    /// The same, but for the pages that are due.
+    /// The same, of pages that are not due.
     package private(set) var laterSince: UInt64 = .max
     /// Pages that hold back what is to be given. In no order, and some perhaps twice.
     package private(set) var due: [UInt64] = []
@@ -65,10 +67,13 @@ package struct HoldBacks<Point: Reachable>: Sendable {
   /// Holds a page back.
   /// - Parameters:
   ///   - since: changes that do not wait for it: none later than this.
+  ///   - wasOwed: the page owes something.
   ///   - lengthBefore: how long the file was, if its new length is held back as well.
-  package mutating func add(_ page: UInt64, until point: Point, since: UInt64, lengthBefore: Int64?) {
+  package mutating func add(
+    _ page: UInt64, until point: Point, since: UInt64, wasOwed: Bool, lengthBefore: Int64?
+  ) {
     guard var known = pages[page] else {
-      pages[page] = HoldBack(points: [point], since: since, lengthBefore: lengthBefore)
+      pages[page] = HoldBack(points: [point], since: since, wasOwed: wasOwed, lengthBefore: lengthBefore)
       return
     }
     if let place = known.points.firstIndex(where: { $0.sourceNumber == point.sourceNumber }) {
@@ -81,10 +86,17 @@ package struct HoldBacks<Point: Reachable>: Sendable {
   }
 
   /// Pages are dirty again with what was written before they were held back: that waits as well from now on.
-  /// - Parameter since: changes that do not wait for them.
-  package mutating func lowerSince(_ range: ClosedRange<UInt64>, to since: UInt64) {
+  ///
+  /// Of a page that owed nothing when it was held back, all that came before is durable, and stays so. If it waited as
+  /// well, two files could come to wait for each other: others may be waiting for those changes (`waitsForItself`).
+  /// - Parameters:
+  ///   - since: changes that do not wait for them.
+  ///   - isAnyLost: also what was durable may be lost.
+  package mutating func lowerSince(_ range: ClosedRange<UInt64>, to since: UInt64, isAnyLost: Bool = false) {
     guard !pages.isEmpty else { return }
-    for page in range { if let known = pages[page], known.since > since { pages[page]?.since = since } }
+    for page in range {
+      if let known = pages[page], known.since > since, known.wasOwed || isAnyLost { pages[page]?.since = since }
+    }
   }
 
   /// Forgets a page: its bytes are gone, or are being given to the store.

@@ -248,11 +248,17 @@ final class CrashRun: @unchecked Sendable {
       return
     }
     let isClosed = !handles.isOpen(call.handle)
-    if isDone, toldFlushes[call.handle] < world.failedFlushes[file], call.kind != .discard {
+    // A flush by the background may fail when the call has already looked: then another call tells of it.
+    let isAlone = history.room == nil
+    let failedFlushes = isAlone || !isDone ? world.failedFlushes[file] : begun.failedFlushes[file]
+    if isDone, toldFlushes[call.handle] < failedFlushes, call.kind != .discard {
       world.note("untold", "\(call) told nothing of a flush that has failed")
     }
-    toldFlushes[call.handle] = world.failedFlushes[file]
-    toldFailures[call.handle] = world.fired[file] + world.refusals[file]
+    toldFlushes[call.handle] = max(toldFlushes[call.handle], failedFlushes)
+    toldFailures[call.handle] =
+      isAlone || !isDone
+      ? world.fired[file] + world.refusals[file]
+      : max(toldFailures[call.handle], begun.fired[file] + begun.refusals[file])
     switch call.kind {
     case .sync where isDone:
       world.models.files[file].sync(since: begun.moment)
