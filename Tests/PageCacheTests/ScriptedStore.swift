@@ -142,7 +142,17 @@ final class ScriptedStore: BackingStore {
 
   func prepareToWrite() throws(StoreError) { withState { $0.isClosed = false } }
 
-  func close() { withState { $0.isClosed = true } }
+  /// Forgets what is done at its calls: that may name files of the cache, which name this, and a process has 64 caches
+  /// at most.
+  func close() {
+    let acts = withState { state in
+      defer { (state.before, state.after) = ([], []) }
+      state.isClosed = true
+      return (state.before, state.after)
+    }
+    // Not with the lock held: the last handle of a file may go with them.
+    extendLifetime(acts)
+  }
 
   func status() throws(StoreError) -> StoreStatus {
     _ = try begin(.status, .status)

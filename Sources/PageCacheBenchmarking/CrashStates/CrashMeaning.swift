@@ -70,8 +70,7 @@ struct CrashMeaning: Sendable {
   private func growing(_ call: CrashCall, _ image: CrashImage) -> [CrashChange] {
     guard call[3] == 0, !call.units.isEmpty else { return [] }
     let end = call.units.upperBound
-    // A store that ends before the file does may become longer where the file does not: no bytes, but a size.
-    return [end > image.size ? .grow(from: image.size, to: end) : .bytes(page: 0, mask: 0, value: 0, end: end)]
+    return end > image.size ? [.grow(from: image.size, to: end)] : []
   }
 
   static func changesFiles(_ kind: CrashCall.Kind) -> Bool {

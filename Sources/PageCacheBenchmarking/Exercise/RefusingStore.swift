@@ -16,6 +16,9 @@ final class RefusingStore: BackingStore {
     self.refused = refused
   }
 
+  /// What it says: nothing else does, so that no other failure passes for one of these.
+  static let cause = StoreError.Cause.other("refused by the exercise")
+
   /// One call in so many is refused.
   private static let rarity: UInt64 = 50
 
@@ -23,7 +26,7 @@ final class RefusingStore: BackingStore {
     var random = RandomWords(seed: seed &+ UInt64(calls.addReturningNew(1)))
     guard random.next(below: Self.rarity) == 0 else { return }
     refused.add(1)
-    throw StoreError(operation: operation, store: name, range: range, cause: .system(.ioError))
+    throw StoreError(operation: operation, store: name, range: range, cause: Self.cause)
   }
 
   // MARK: What is refused now and then

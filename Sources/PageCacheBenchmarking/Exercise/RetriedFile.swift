@@ -74,10 +74,17 @@ extension CacheError {
   /// Whether the store has refused something, in this call or before.
   fileprivate var isOfRefusal: Bool {
     switch cause {
-    case .store(let refusal): refusal.cause == .system(.ioError)
-    case .writeBackFailed, .dirtyLimit: true
+    case .store(let refusal): refusal.isOfExercise
+    case .writeBackFailed(let failures, _): failures.allSatisfy(\.isOfExercise)
+    case .dirtyLimit(_, let refusal): refusal.isOfExercise
     default: false
     }
+  }
+}
+
+extension StoreError {
+  fileprivate var isOfExercise: Bool {
+    if case .other(let text) = cause, case .other(text) = RefusingStore.cause { true } else { false }
   }
 }
 
@@ -87,6 +94,7 @@ package final class RetriedTarget: ExerciseTarget {
   private let seed: UInt64
   private let threads = IOThreads(count: 4)
   private let refused = SharedCounter()
+  private let stores = SharedCounter()
   private let failures = SharedCounter()
 
   package init(_ target: CacheTarget, seed: UInt64) {
@@ -108,8 +116,10 @@ package final class RetriedTarget: ExerciseTarget {
   }
 
   package func open(_ path: FilePath) throws -> RetriedFile {
+    let number = UInt64(stores.addReturningNew(1))
     let store = RefusingStore(
-      try LocalFileStore(path: path, creating: .ifMissing, threads: threads), seed: seed &* 1_000_003, refused: refused)
+      try LocalFileStore(path: path, creating: .ifMissing, threads: threads),
+      seed: (seed &+ number << 32) &* 1_000_003, refused: refused)
     let file = try target.cache.open(store: store, .readWrite(durability: target.durability))
     return RetriedFile(CacheFile(file), failures: failures)
   }
