@@ -77,7 +77,10 @@
       let begin = Explorer.shared.traceLength
       if isTold { Explorer.shared.note("\(act)", Site("", 0)) }
       // Judged by the point that is looked at, though another may be the last by the time of the look.
-      if case .reached = act, points[thread] == nil, let lastPoint { points[thread] = lastPoint }
+      switch act {
+      case .reached, .heldWrite: points[thread] = points[thread] ?? lastPoint
+      default: break
+      }
       if let point = points[thread] { watch(act, point, world) }
       let outcome = world.perform(act)
       if isTold { Explorer.shared.note("-> \(outcome)", Site("", 0)) }

@@ -66,7 +66,7 @@
           try handle(file).write(toAbsoluteOffset: Int64(offset), bytes)
         case .heldWrite(let offset, let bytes, let file):
           try handle(file).write(
-            toAbsoluteOffset: Int64(offset), bytes, notBefore: points[Explorer.shared.runningThread])
+            toAbsoluteOffset: Int64(offset), bytes, notBefore: points[Explorer.shared.runningThread] ?? lastPoint)
         case .append(let bytes, let file): return .count(Int(try handle(file).append(bytes)))
         case .punch(let range, let file): try handle(file).punchHole(wide(range))
         case .zero(let range, let growing, let file):

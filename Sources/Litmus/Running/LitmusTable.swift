@@ -23,8 +23,10 @@
     private func whole(_ litmus: Litmus) -> Job { Job(litmus: litmus.name, bound: bound(litmus), seconds: seconds) }
 
     private func mutants(_ litmus: Litmus) -> [Job] {
-      litmus.mutants.filter { !isShort || !litmus.slowMutants.contains($0) }.map {
-        Job(litmus: litmus.name, without: $0.rawValue, bound: litmus.bound, seconds: seconds)
+      // What is caught ends the search: the time is for machines that are slow.
+      let time = isShort ? 6 * seconds : seconds
+      return litmus.mutants.filter { !isShort || !litmus.slowMutants.contains($0) }.map {
+        Job(litmus: litmus.name, without: $0.rawValue, bound: litmus.bound, seconds: time)
       }
     }
 

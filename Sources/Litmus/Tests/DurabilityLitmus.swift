@@ -70,10 +70,12 @@
         Litmus(
           "D4 beside", "the same, and another sync goes by what the first has taken",
           mutants: [.takenAwaited], bound: 2,
-          start: Start(sizes: [256, 256], durability: .writeBack, before: [.write(16, bytes(76, 8))]),
+          start: Start(
+            sizes: [256, 256], durability: .writeBack,
+            before: [.write(16, bytes(76, 8)), .write(0, bytes(75, 8), file: 1), .point(file: 1)]),
           threads: [
             ("syncer", [.sync()]), ("other", [.syncDurable(16, bytes(76, 8))]),
-            ("writer", [.write(0, bytes(75, 8), file: 1), .point(file: 1), .heldWrite(0, bytes(77, 8))]),
+            ("writer", [.heldWrite(0, bytes(77, 8))]),
           ]),
         Litmus(
           "X1", "a write copies from a page that is lent, and comes back", slow: [.sourcesHeld], bound: 2,
