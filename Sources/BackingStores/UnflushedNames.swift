@@ -48,8 +48,8 @@ package final class UnflushedNames: Sendable {
   private nonisolated(unsafe) var making: [UInt64: Making] = [:]
   private nonisolated(unsafe) var lastNumber: UInt64 = 0
   private nonisolated(unsafe) var waiters = 0
-  /// Whether there is any of these: entries, crowded file systems, files that are being made. Changed with the lock held;
-  /// most flushes find none, and take no lock.
+  /// Whether there is any of these: entries, crowded file systems, files that are being made. Changed with the lock
+  /// held; most flushes find none, and take no lock.
   private let isAny = InlineWord(0)
 
   package init(limit: Int) { self.limit = limit }
@@ -123,7 +123,7 @@ package final class UnflushedNames: Sendable {
     _ identity: StoreIdentity, created: StoreStatus.ChangeStamp?, by file: Int32, system: FileSystemCalls
   ) -> Errno? {
     // T1 makes a file. T2 opens it by its path, and flushes it. T1 has noted it before the file was there, so T2, which
-    // has found the file, finds it noted: the kernel's lock of the directory comes between the two. Acquire pairs with
+    // has found the file, finds it noted: the kernel has published the name in between. Acquire pairs with
     // the release of `noteIfAny`: whoever finds nothing any more comes after the flush that has made it durable.
     guard isAny.loadAcquire() != 0 else { return nil }
     let (entry, crowd) = monitor.withLock { () -> (Entry?, UInt64?) in

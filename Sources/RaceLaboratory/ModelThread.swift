@@ -30,9 +30,9 @@ final class ModelThread {
   /// What it has looked at in this round, words and locks, and which of their states that was.
   var looks: [Int32] = []
   private(set) var lockLooks: [(mutex: ModelMutex, releases: Int)] = []
-  /// How many steps each thread had made when the last round began, and the one before.
-  private var stepsOneRoundAgo = VectorClock.never
-  private(set) var stepsTwoRoundsAgo = VectorClock.never
+  /// How many steps each thread had made when this round began, and the last one.
+  private var stepsAtThisRound = VectorClock.never
+  private(set) var stepsAtLastRound = VectorClock.never
 
   // What C11 says it knows.
   var clock = VectorClock.zero
@@ -94,8 +94,8 @@ final class ModelThread {
     kind = .alone
     isYielding = false
     round = 1
-    stepsOneRoundAgo = .never
-    stepsTwoRoundsAgo = .never
+    stepsAtThisRound = .never
+    stepsAtLastRound = .never
     beginRound()
     clock = .zero
     pendingAcquire = .zero
@@ -125,8 +125,8 @@ final class ModelThread {
   func endRound(steps: VectorClock) {
     isYielding = true
     round += 1
-    stepsTwoRoundsAgo = stepsOneRoundAgo
-    stepsOneRoundAgo = steps
+    stepsAtLastRound = stepsAtThisRound
+    stepsAtThisRound = steps
   }
 
   func beginRound() {

@@ -6,7 +6,7 @@ import Testing
 
 /// P7: a store is never made shorter than what it has been given, whatever else it refuses at that time.
 @Suite struct KeptGrowthTests {
-  /// A call that would make the store longer if it did it.
+  /// A call about a range that the store ends before. A clone would make it longer.
   enum Refused: String, CaseIterable {
     case clone, zero, allocate
 

@@ -16,9 +16,9 @@
           "R4 longer", "a change is refused while a write-back makes the store longer",
           mutants: [.growthOfOthersSpared],
           start: Start(
-            sizes: [256], durability: .writeBack, before: [.write(512, bytes(77))], failingChanges: 1),
+            sizes: [256, 256], durability: .writeBack, before: [.write(512, bytes(77))], failingChanges: 1),
           threads: [
-            ("syncer", [.syncDurable(512, bytes(77))]), ("zeroer", [.zero(256..<264, growing: true)]),
+            ("syncer", [.syncDurable(512, bytes(77))]), ("cloner", [.clone(0..<256, of: 1, to: 256, file: 0)]),
           ]),
         Litmus(
           "R5", "a page changes while it is written back", mutants: [.clearThenRead],

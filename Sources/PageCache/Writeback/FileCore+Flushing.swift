@@ -103,8 +103,8 @@ extension FileCore {
     }
   }
 
-  /// Waits until whatever is on its way to the store now has arrived, or has failed: `Durability.loss` tells. What another write-back has taken has arrived before this: its claim was waited
-  /// for. So these are writes that go through to the store.
+  /// Waits until whatever is on its way to the store now has arrived, or has failed: `Durability.loss` tells. These are writes that go through to the store, and write-backs of pages that this
+  /// one has not gone over a second time: of the others it has waited for the claim.
   func awaitTransfers() {
     index.withLock {
       let last = unsafe durability.newestTransfer
