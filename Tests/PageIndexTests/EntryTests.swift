@@ -91,4 +91,9 @@ import Testing
     let versions = harness.index.withLock { (0..<100).map { _ in harness.index.nextHoleVersion() } }
     #expect(Set(versions).count == 100)
   }
+
+  @Test func marksHaveTheBitsOfTheirNumbers() {
+    for mark in Mark.allCases { #expect(mark.bit == 1 << mark.rawValue) }
+    #expect(Mark.allBits == Mark.allCases.reduce(0) { $0 | $1.bit })
+  }
 }
