@@ -51,7 +51,10 @@ extension CachedFile {
   /// - Cost: a lock.
   public func durabilityPoint() throws(CacheError) -> DurabilityPoint {
     let file = try file(.holdBack)
-    return DurabilityPoint(file: file, change: file.index.withLock { unsafe file.durability.makePoint() })
+    // The last close has looked for points, or is about to, and then no call makes them durable.
+    let change = file.index.withLock { unsafe file.isClosing ? nil : file.durability.makePoint() }
+    guard let change else { throw error(.holdBack, nil, .closed) }
+    return DurabilityPoint(file: file, change: change)
   }
 
   /// Tells of the failures since this handle was last told, once.
