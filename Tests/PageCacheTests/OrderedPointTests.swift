@@ -125,4 +125,31 @@ import Testing
     #expect(point.isReached && store.durable.count == 12_288)
     for file in [data, log] { try file.close() }
   }
+
+  /// A point is reached by the last close, or the close has come too far for there to be one.
+  @Test(arguments: PageCache.Durability.allCases) func aPointBesideTheLastClose(_ durability: PageCache.Durability)
+    throws
+  {
+    let store = ScriptedStore(filled(1))
+    let file = try store.open(in: Self.cache(), durability)
+    try file.sync()
+    try file.write(toAbsoluteOffset: 0, [2])
+    let (first, later) = (try file.durabilityPoint(), Handover<[DurabilityPoint]>())
+    let failures = Failures()
+    later.put([])
+    store.after { _ in
+      let asking = StagedThread("asks") { try file.durabilityPoint() }
+      do {
+        later.put((later.take() ?? []) + [try asking.value()])
+      } catch let error as CacheError {
+        if case .closed = error.cause { return }
+        failures.add("\(error)")
+      } catch { failures.add("\(error)") }
+    }
+    try file.close()
+    let points = [first] + (later.take() ?? [])
+    for point in points { #expect(point.isReached) }
+    #expect(throws: CacheError.self) { try file.durabilityPoint() }
+    #expect(failures.all == [])
+  }
 }
