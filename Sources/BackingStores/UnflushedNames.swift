@@ -124,7 +124,7 @@ package final class UnflushedNames: Sendable {
   ) -> Errno? {
     // T1 makes a file. T2 opens it by its path, and flushes it. T1 has noted it before the file was there, so T2, which
     // has found the file, finds it noted: the kernel has published the name in between. Acquire pairs with
-    // the release of `noteIfAny`: whoever finds nothing any more comes after the flush that has made it durable.
+    // the release of `noteIfAny`: a thread that finds nothing left to flush comes after the flush that took it away.
     guard isAny.loadAcquire() != 0 else { return nil }
     let (entry, crowd) = monitor.withLock { () -> (Entry?, UInt64?) in
       awaitMaking(identity, created)

@@ -24,7 +24,8 @@ extension PageIndex {
     return bits
   }
 
-  /// Sets some marks of an entry and clears others; what stands in both is set. Expects the lock held, since before the location was looked up for the page.
+  /// Sets some marks of an entry and clears others; what stands in both is set. Expects the lock held, since before the
+  /// location was looked up for the page.
   /// - Returns: the marks before and after, as the bits of each `Mark`.
   package func changeMarks(
     of location: Location, page: UInt64, adding: Int, removing: Int

@@ -70,8 +70,8 @@ extension Explorer {
   }
 
   /// Whether a spinning thread would go on again before one that does not spin, could go on, and has made no step in
-  /// the whole of its last round. The news is then of threads that spin as well: two that look under one lock are news to each
-  /// other, and would go on for ever without the one that both wait for.
+  /// the whole of its last round. The news is then of threads that spin as well: two that look under one lock are news to
+  /// each other, and would go on for ever without the one that both wait for.
   private func keepsOthersBack(_ thread: ModelThread) -> Bool {
     active.contains { $0 !== thread && !$0.isYielding && $0.canGoOn && thread.stepsAtLastRound[$0.number] == $0.index }
   }

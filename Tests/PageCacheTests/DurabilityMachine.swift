@@ -26,7 +26,7 @@ struct DurabilityMachine {
   /// Whether stores refuse, and flushes fail.
   var mayFail = true
 
-  // Of each cell, the write that is there. The first one was made by a process that has died: nobody knows whether it
+  // Of each cell, the write that is there. Write 1 was made by a process that has died: no flush tells whether it
   // is durable.
   var cached = [Int](repeating: 1, count: 2 * pageCount)
   var given = [Int](repeating: 1, count: 2 * pageCount)
@@ -38,7 +38,7 @@ struct DurabilityMachine {
 
   /// Of each page.
   var marks = [Int](repeating: 0, count: pageCount)
-  /// Pages that others have written, and that nobody has flushed: without a mark, and not durable.
+  /// Pages that another process has written and not flushed: they have no mark here, and are not durable.
   var isForeign = [Bool](repeating: true, count: pageCount)
 
   /// Changes of the store, of any kind; and how many of them a flush has covered, and a flush with all metadata.

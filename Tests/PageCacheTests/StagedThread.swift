@@ -56,8 +56,8 @@ final class StagedThread<Value: Sendable>: Sendable {
   private let number = InlineWord(0)
   // Written before `over` has come, read after that.
   nonisolated(unsafe) private var outcome: Result<Value, any Error>?
-  /// Kept as long as this: freed by whoever starts the thread while that ends, it would be a race to ThreadSanitizer,
-  /// which does not see the runtime's counts.
+  /// Kept here so that it is freed with this object. If `init` dropped the last reference while the thread ends,
+  /// ThreadSanitizer would report a race: it does not see Swift's reference counting.
   private let body: @Sendable () throws -> Value
 
   init(_ name: String, _ body: @escaping @Sendable () throws -> Value) {

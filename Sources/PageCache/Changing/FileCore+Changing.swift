@@ -162,8 +162,9 @@ extension FileCore {
       noteChangeLocked()
       if !keeps(.lengthWithinMarks), change.range.upperBound > length { publishLocked(length: change.range.upperBound) }
     case .zeros:
-      // Once more, now that the edges are marked: it was counted when the store had done it, and a sync that counts it
-      // may have begun since, and gone by a failure that makes the edges dirty.
+      // T1 is here. It counted the change once before, when the store had done it. T2's flush may have failed since, so
+      // that the edges are dirty now; T3, a sync that began after that failure, covers the first count and not the
+      // edges. A point taken from here on names the second count, which T3 does not reach.
       noteChangeLocked()
     case .unknown, .none:
       // The length comes last.

@@ -18,7 +18,8 @@ extension FileCore {
       // Of the page in which the file ends all is told: it goes as a whole. Told of a part, a store zeroes that in memory, which it may lose, and there would be no copy of it.
       let reachesEnd = after == before && clamped.upperBound == before
       let told = reachesEnd ? clamped.lowerBound..<Int64(pageCount(before) << frameShift) : clamped
-      // If the file does not become longer, the store does not either: it would get a size that the file never had, where what made the file longer is not written yet.
+      // If the file does not become longer, the store does not either: where what made the file longer is not written
+      // yet, it would get a size that the file never had.
       // Where the store ends behind the range it stays as long anyway, and some stores cannot be told.
       let toldChange =
         change != .punchHole && (reachesEnd || after == before && storeEnds(before: clamped.upperBound))

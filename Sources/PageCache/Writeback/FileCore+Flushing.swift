@@ -55,8 +55,9 @@ extension FileCore {
             break
           }
           page = found.lastPage + 1
-          // What is on its way to the store was not covered. The next flush owes it, also if the store refuses it in the
-          // end: no other would take the mark off.
+          // T2 is giving this page to the store while T1, this flush, ends: the flush may not have covered it. So it is
+          // marked for the next flush, now and not when T2 is done: if the store refuses the page, T2 marks nothing, and
+          // no flush would ever take this mark off.
           if unsafe durability.isInTransfer(found.page...found.lastPage) {
             freed -= self.mark(found.location, page: found.page, as: .written)
             continue
@@ -103,8 +104,10 @@ extension FileCore {
     }
   }
 
-  /// Waits until whatever is on its way to the store now has arrived, or has failed: `Durability.loss` tells. These are writes that go through to the store, and write-backs of pages that this
-  /// one has not gone over a second time: of the others it has waited for the claim.
+  /// Waits for all transfers that are under way now. `Durability.loss` tells whether one of them has failed.
+  ///
+  /// These are writes that go through to the store, and write-backs by other calls of pages that this call's last pass
+  /// has not gone over. For those that it has gone over, the pass has waited.
   func awaitTransfers() {
     index.withLock {
       let last = unsafe durability.newestTransfer

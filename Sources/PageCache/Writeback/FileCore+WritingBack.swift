@@ -140,8 +140,8 @@ extension FileCore {
       known = length
       unsafe snapshot(lastSlot.page, lastSlot.count, into: base + Int(Int64(lastSlot.page << frameShift) - start))
     } while known < slotsEnd && length != known
-    // T1 has taken a page. T2 writes to it, held back until a point. T1 copies it, with T2's bytes in it. So what is held back is looked at again now: T2 has held the
-    // page back before its bytes were there. (D4)
+    // T1 has taken a page. T2 writes to it, held back until a point. T1 copies it, with T2's bytes in it. So what is
+    // held back is looked at again now: T2 has held the page back before its bytes were there. (D4)
     let taken = index.withLock { keepUnheld(&batch, &passedOver) }
     // The claim keeps the file from becoming shorter than what is dirty.
     let end = max(start, min(Int64(batch.end << frameShift), known))

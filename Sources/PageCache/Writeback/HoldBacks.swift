@@ -14,7 +14,7 @@ package struct HoldBacks<Point: Reachable>: Sendable {
     package fileprivate(set) var points: [Point]
     /// Changes of the file that do not wait for this page: none later than this.
     package fileprivate(set) var since: UInt64
-    /// Whether the page owed anything when it was first held back: what was not durable of it then.
+    /// Whether the page was dirty, or written and not flushed, when it was first held back.
     let wasOwed: Bool
     /// How long the file was before it grew by bytes that are held back; nil if it has not.
     package fileprivate(set) var lengthBefore: Int64?
@@ -67,7 +67,7 @@ package struct HoldBacks<Point: Reachable>: Sendable {
   /// Holds a page back.
   /// - Parameters:
   ///   - since: changes that do not wait for it: none later than this.
-  ///   - wasOwed: the page owes something.
+  ///   - wasOwed: the page is dirty, or written and not flushed, before this change.
   ///   - lengthBefore: how long the file was, if its new length is held back as well.
   package mutating func add(
     _ page: UInt64, until point: Point, since: UInt64, wasOwed: Bool, lengthBefore: Int64?

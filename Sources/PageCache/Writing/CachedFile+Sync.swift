@@ -51,7 +51,8 @@ extension CachedFile {
   /// - Cost: a lock.
   public func durabilityPoint() throws(CacheError) -> DurabilityPoint {
     let file = try file(.holdBack)
-    // The last close has looked for points, or is about to, and then no call makes them durable.
+    // T1, the last close, has set `isClosing`, and flushes for the points that there are then. A point that T2 made
+    // after that would never be reached.
     let change = file.index.withLock { unsafe file.isClosing ? nil : file.durability.makePoint() }
     guard let change else { throw error(.holdBack, nil, .closed) }
     return DurabilityPoint(file: file, change: change)

@@ -78,7 +78,7 @@ package struct CrashRounds<Target: ExerciseTarget> {
   // MARK: What is left
 
   private func check(_ load: CrashLoad, died: Bool, _ report: inout CrashReport) throws {
-    let log = try contents(load.log)
+    let log = try KernelFile.contents(load.log)
     let account = CrashAccount(log, files: CrashLoad.files)
     report.changes += Int(account.ended)
     report.syncs += account.syncs
@@ -106,7 +106,7 @@ package struct CrashRounds<Target: ExerciseTarget> {
       }
     }
     for file in 0..<CrashLoad.files {
-      let left = try contents(load.file(file))
+      let left = try KernelFile.contents(load.file(file))
       let isUnderWay = account.begun > account.ended
       let what = CrashCheck.violation(
         left, file: file, after: safe[file], changes: pending[file], isUnderWay: isUnderWay)
@@ -143,15 +143,6 @@ package struct CrashRounds<Target: ExerciseTarget> {
     } catch {
       report.violate("seed \(load.seed): \(path) does not open: \(error)")
     }
-  }
-
-  private func contents(_ path: String) throws -> [UInt8] {
-    let file = try KernelFile(FilePath(path))
-    defer { try? file.close() }
-    var bytes = [UInt8](repeating: 0, count: Int(try file.size()))
-    let count = try unsafe bytes.withUnsafeMutableBytes { try unsafe file.read(at: 0, into: $0) }
-    bytes.removeLast(bytes.count - count)
-    return bytes
   }
 }
 

@@ -58,19 +58,10 @@ package struct OrderedCrashRounds {
       return report.violate("seed \(load.seed): \(why)")
     }
     let (entries, violations) = OrderedCrashCheck.check(
-      index: try contents(load.index), log: try contents(load.log), synced: { account.synced(slot: $0) },
-      begun: { account.begun(slot: $0) })
+      index: try KernelFile.contents(load.index), log: try KernelFile.contents(load.log),
+      synced: { account.synced(slot: $0) }, begun: { account.begun(slot: $0) })
     report.entries += entries
     for one in violations { report.violate("seed \(load.seed), after \(account.syncs) syncs: \(one)") }
-  }
-
-  private func contents(_ path: String) throws -> [UInt8] {
-    let file = try KernelFile(FilePath(path))
-    defer { try? file.close() }
-    var bytes = [UInt8](repeating: 0, count: Int(try file.size()))
-    let count = try unsafe bytes.withUnsafeMutableBytes { try unsafe file.read(at: 0, into: $0) }
-    bytes.removeLast(bytes.count - count)
-    return bytes
   }
 }
 

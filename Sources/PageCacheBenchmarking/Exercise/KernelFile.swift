@@ -236,3 +236,15 @@ package struct KernelTarget: ExerciseTarget {
 
   package func open(_ path: FilePath) throws -> KernelFile { try KernelFile(path) }
 }
+
+extension KernelFile {
+  /// All bytes of the file under a path.
+  static func contents(_ path: String) throws -> [UInt8] {
+    let file = try KernelFile(FilePath(path))
+    defer { try? file.close() }
+    var bytes = [UInt8](repeating: 0, count: Int(try file.size()))
+    let count = try unsafe bytes.withUnsafeMutableBytes { try unsafe file.read(at: 0, into: $0) }
+    bytes.removeLast(bytes.count - count)
+    return bytes
+  }
+}
